@@ -1,0 +1,228 @@
+"""A frame: a batch of readings of one site as columns of fixed width.
+
+Bytes on the wire: ``b"UF"``, one byte version (1), one byte encoding (0 as it is, 1 zstd), then a
+msgpack array
+
+    [site, epoch, seq, time_error_us, detectors, count, index, times, flags, {quantity: column}]
+
+``detectors`` is the table of detector ids (str); ``index`` is uint16 little-endian into it, ``times``
+int64 µs UTC, ``flags`` uint32 (low half set, high half known), every column float64 with NaN for
+"not stated", keyed by the quantity's place in ``units.QUANTITIES``. All columns have ``count`` rows,
+so numpy reads them without a copy. ``time_error_us`` bounds how wrong the times may be (0 = synced).
+
+The key of a frame is (site, epoch, lane "frames", seq).
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+
+import msgspec
+import zstandard
+
+from edge.wire.errors import WireError
+from edge.wire.readings import Reading
+from edge.wire.units import QUANTITY_NAMES
+
+VERSION = 1
+_MAGIC = b"UF"
+_RAW, _ZSTD = 0, 1
+
+#: A frame carries at most this many readings: one commit's worth, and it keeps a lost one cheap.
+MAX_READINGS = 4096
+#: Neither packed nor unpacked may a frame be larger; above it is an attack or a bug.
+MAX_FRAME_BYTES = 1 << 20
+
+
+class _Body(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+    site: str
+    epoch: str
+    seq: int
+    time_error_us: int
+    detectors: list[str]
+    count: int
+    index: bytes
+    times: bytes
+    flags: bytes
+    columns: dict[int, bytes]
+
+
+class Frame(msgspec.Struct, frozen=True, kw_only=True):
+    """A decoded frame. Columns stay bytes (see the module) until somebody needs rows."""
+
+    site: str
+    epoch: str
+    seq: int
+    detectors: list[str]
+    count: int
+    index: bytes
+    times: bytes
+    flags: bytes
+    columns: dict[int, bytes]
+    time_error_us: int = 0
+
+    def readings(self) -> Iterator[Reading]:
+        """Row by row; the slow and simple way. Raises ``WireError`` for an index out of its table."""
+        index, times, flags = (
+            _array("H", self.index),
+            _array("q", self.times),
+            _array("I", self.flags),
+        )
+        columns = [(QUANTITY_NAMES[n], _array("d", raw)) for n, raw in self.columns.items()]
+        for row in range(self.count):
+            if index[row] >= len(self.detectors):
+                raise WireError(
+                    "inconsistent", f"row {row} names detector {index[row]} of no table"
+                )
+            values = {name: col[row] for name, col in columns if not math.isnan(col[row])}
+            yield Reading(
+                detector=self.detectors[index[row]],
+                time_us=times[row],
+                flags=flags[row] & 0xFFFF,
+                flags_known=flags[row] >> 16,
+                **values,
+            )
+
+
+def _array(code: str, raw: bytes) -> array[int] | array[float]:
+    column: array[int] | array[float] = array(code)  # type: ignore[assignment]
+    column.frombytes(raw)
+    if sys.byteorder == "big":
+        column.byteswap()
+    return column  # type: ignore[return-value]
+
+
+def _bytes(column: array[int] | array[float]) -> bytes:
+    if sys.byteorder == "big":
+        column.byteswap()
+    return column.tobytes()
+
+
+def frame_from_readings(
+    site: str, epoch: str, seq: int, readings: Sequence[Reading], *, time_error_us: int = 0
+) -> Frame:
+    """Columns from rows. At most ``MAX_READINGS``; more is a ``ValueError`` (our own misuse)."""
+    if len(readings) > MAX_READINGS:
+        raise ValueError(f"{len(readings)} readings in one frame; at most {MAX_READINGS}")
+    table: dict[str, int] = {}
+    index = array("H", (table.setdefault(r.detector, len(table)) for r in readings))
+    columns: dict[int, bytes] = {}
+    for number, name in enumerate(QUANTITY_NAMES):
+        values = [getattr(r, name) for r in readings]
+        if any(value is not None for value in values):
+            columns[number] = _bytes(
+                array("d", (math.nan if value is None else value for value in values))
+            )
+    return Frame(
+        site=site,
+        epoch=epoch,
+        seq=seq,
+        detectors=list(table),
+        count=len(readings),
+        index=_bytes(index),
+        times=_bytes(array("q", (r.time_us for r in readings))),
+        flags=_bytes(array("I", (r.flags | r.flags_known << 16 for r in readings))),
+        columns=columns,
+        time_error_us=time_error_us,
+    )
+
+
+def encode_frame(frame: Frame, *, compress: bool = True) -> bytes:
+    """The frame's bytes on the wire."""
+    body = msgspec.msgpack.encode(
+        _Body(
+            frame.site, frame.epoch, frame.seq, frame.time_error_us, frame.detectors, frame.count,
+            frame.index, frame.times, frame.flags, frame.columns,
+        )
+    )  # fmt: skip
+    if not compress:
+        return _MAGIC + bytes((VERSION, _RAW)) + body
+    return _MAGIC + bytes((VERSION, _ZSTD)) + zstandard.ZstdCompressor(level=1).compress(body)
+
+
+_decoder = msgspec.msgpack.Decoder(_Body)
+
+
+def decode_frame(payload: bytes) -> Frame:
+    """The frame in the payload, its shape checked (its values are the ingest's to judge).
+
+    Raises ``WireError``: too_large, truncated, unknown_version, wrong_type, inconsistent.
+    """
+    if len(payload) > MAX_FRAME_BYTES:
+        raise WireError("too_large", f"{len(payload)} bytes; at most {MAX_FRAME_BYTES}")
+    if len(payload) < 4:
+        raise WireError("truncated", f"{len(payload)} bytes; a frame has a header of 4")
+    if payload[:2] != _MAGIC:
+        raise WireError("wrong_type", "no frame: it does not begin with 'UF'")
+    if payload[2] != VERSION:
+        raise WireError("unknown_version", f"frame version {payload[2]}; expected {VERSION}")
+    body = _decode_body(_unpack(payload[3], payload[4:]))
+    _check_shape(body)
+    return Frame(
+        site=body.site,
+        epoch=body.epoch,
+        seq=body.seq,
+        detectors=body.detectors,
+        count=body.count,
+        index=body.index,
+        times=body.times,
+        flags=body.flags,
+        columns=body.columns,
+        time_error_us=body.time_error_us,
+    )
+
+
+def _unpack(encoding: int, packed: bytes) -> bytes:
+    if encoding == _RAW:
+        return packed
+    if encoding != _ZSTD:
+        raise WireError("unknown_version", f"frame encoding {encoding}; expected 0 or 1")
+    try:
+        size = zstandard.frame_content_size(packed)
+        if not 0 <= size <= MAX_FRAME_BYTES:
+            raise WireError("too_large", f"unpacks to {size} bytes; at most {MAX_FRAME_BYTES}")
+        return zstandard.ZstdDecompressor().decompress(packed)
+    except zstandard.ZstdError as error:
+        raise WireError("truncated", f"zstd: {error}") from None
+
+
+def _decode_body(raw: bytes) -> _Body:
+    try:
+        return _decoder.decode(raw)
+    except msgspec.ValidationError as error:
+        raise WireError("wrong_type", str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise WireError("truncated", str(error)) from None
+
+
+def _check_shape(body: _Body) -> None:
+    rows = body.count
+    if not 0 < rows <= MAX_READINGS:
+        raise WireError("inconsistent", f"{rows} readings; expected 1 to {MAX_READINGS}")
+    if not 0 < len(body.detectors) <= rows:
+        raise WireError("inconsistent", f"{len(body.detectors)} detectors for {rows} readings")
+    if not 0 < body.seq < 2**63:
+        raise WireError("inconsistent", f"sequence {body.seq}; expected a number from 1")
+    widths = {"index": (body.index, 2), "times": (body.times, 8), "flags": (body.flags, 4)}
+    for number, column in body.columns.items():
+        if not 0 <= number < len(QUANTITY_NAMES):
+            raise WireError("unknown_version", f"quantity {number} is unknown")
+        widths[QUANTITY_NAMES[number]] = (column, 8)
+    for name, (column, width) in widths.items():
+        if len(column) != rows * width:
+            raise WireError("inconsistent", f"{name} has {len(column)} bytes for {rows} readings")
+
+
+def chunks(readings: Iterable[Reading], size: int) -> Iterator[list[Reading]]:
+    """Readings in lists of at most ``size``, in order."""
+    batch: list[Reading] = []
+    for reading in readings:
+        batch.append(reading)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
