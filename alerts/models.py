@@ -1,0 +1,166 @@
+"""The tables of alerts: alarms as the city knows them, incidents, and who was told what."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from edge.wire.identity import new_id
+from registry.db import Base
+
+_ID = String(64)
+
+
+def _id() -> Mapped[str]:
+    return mapped_column(_ID, primary_key=True, default=new_id)
+
+
+class AlarmRecord(Base):
+    """An alarm. The upper half is the edge's and only its events write it; the lower the city's."""
+
+    __tablename__ = "alarm"
+    __table_args__ = (Index("ix_alarm_open", "site_id", "cleared_us"),)
+    id: Mapped[str] = mapped_column(_ID, primary_key=True)
+    site_id: Mapped[str] = mapped_column(String(63))
+    epoch: Mapped[str] = mapped_column(_ID)
+    detector_id: Mapped[str] = mapped_column(_ID, index=True)
+    kind: Mapped[str] = mapped_column(String(30))
+    alarm_class: Mapped[str] = mapped_column(String(20))
+    raised_us: Mapped[int] = mapped_column(BigInteger)
+    cleared_us: Mapped[int | None] = mapped_column(BigInteger)
+    revision: Mapped[int] = mapped_column(Integer)
+    reason: Mapped[str] = mapped_column(String(500))
+    peak: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    values: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    test: Mapped[bool] = mapped_column(Boolean, default=False)
+    # the city's
+    arrived_us: Mapped[int] = mapped_column(BigInteger)
+    #: it was already over, or too old to be live, when it first arrived
+    history: Mapped[bool] = mapped_column(Boolean, default=False)
+    abandoned_us: Mapped[int | None] = mapped_column(BigInteger)
+    abandoned_reason: Mapped[str | None] = mapped_column(String(300))
+    incident_id: Mapped[str | None] = mapped_column(ForeignKey("incident.id"), index=True)
+
+
+class Incident(Base):
+    """Alarms of one household (or site) and one hazard, while they last.
+
+    ``open_key`` is ``<subject>/<hazard>`` while the incident is open and NULL after: unique, so one
+    open incident per household and hazard is the database's own promise.
+    """
+
+    __tablename__ = "incident"
+    id: Mapped[str] = _id()
+    open_key: Mapped[str | None] = mapped_column(String(200), unique=True)
+    #: household | site | detector
+    subject_kind: Mapped[str] = mapped_column(String(20))
+    subject_id: Mapped[str] = mapped_column(_ID, index=True)
+    site_id: Mapped[str] = mapped_column(String(63), index=True)
+    household_id: Mapped[str | None] = mapped_column(ForeignKey("household.id"), index=True)
+    unit_code: Mapped[str | None] = mapped_column(String(20))
+    #: fire | co | exposure | trouble | site | test
+    hazard: Mapped[str] = mapped_column(String(20))
+    alarm_class: Mapped[str] = mapped_column(String(20), index=True)
+    #: opened | acknowledged | all_clear | resolved
+    state: Mapped[str] = mapped_column(String(20), index=True)
+    history: Mapped[bool] = mapped_column(Boolean, default=False)
+    #: when the earliest of its alarms was raised (edge's clock), and when the city opened it
+    raised_us: Mapped[int] = mapped_column(BigInteger)
+    opened_us: Mapped[int] = mapped_column(BigInteger)
+    cleared_us: Mapped[int | None] = mapped_column(BigInteger)
+    acknowledged_us: Mapped[int | None] = mapped_column(BigInteger)
+    acknowledged_by: Mapped[str | None] = mapped_column(String(100))
+    resolved_us: Mapped[int | None] = mapped_column(BigInteger)
+    #: real_fire | cooking | test | fault | unknown
+    cause: Mapped[str | None] = mapped_column(String(30))
+    summary: Mapped[str] = mapped_column(String(500), default="")
+    version: Mapped[int] = mapped_column(Integer, default=1)
+
+
+class IncidentEntry(Base):
+    """One line of an incident's story, in order."""
+
+    __tablename__ = "incident_entry"
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+    incident_id: Mapped[str] = mapped_column(ForeignKey("incident.id", ondelete="CASCADE"), index=True)
+    at_us: Mapped[int] = mapped_column(BigInteger)
+    #: opened | alarm_joined | alarm_cleared | acknowledged | all_clear | resolved | note | …
+    what: Mapped[str] = mapped_column(String(40))
+    actor: Mapped[str] = mapped_column(String(100), default="")
+    detail: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+
+
+class Notification(Base):
+    """What one person is to be told of one incident, once per rung and message."""
+
+    __tablename__ = "notification"
+    __table_args__ = (UniqueConstraint("incident_id", "contact_id", "rung", "message"),)
+    id: Mapped[str] = _id()
+    incident_id: Mapped[str] = mapped_column(ForeignKey("incident.id", ondelete="CASCADE"), index=True)
+    contact_id: Mapped[str] = mapped_column(ForeignKey("contact.id", ondelete="CASCADE"), index=True)
+    rung: Mapped[int] = mapped_column(Integer, default=0)
+    #: which text: fire | co | all_clear | test | trouble | history | …
+    message: Mapped[str] = mapped_column(String(30))
+    language: Mapped[str] = mapped_column(String(5))
+    values: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    created_us: Mapped[int] = mapped_column(BigInteger)
+
+
+class Delivery(Base):
+    """One notification on one channel. ``state`` is the last word that can be looked up.
+
+    queued → (leased) → accepted | refused | dead; accepted → delivered → seen where a channel can tell.
+    """
+
+    __tablename__ = "delivery"
+    __table_args__ = (
+        UniqueConstraint("notification_id", "channel_id"),
+        Index("ix_delivery_due", "state", "due_us"),
+    )
+    id: Mapped[str] = _id()
+    notification_id: Mapped[str] = mapped_column(
+        ForeignKey("notification.id", ondelete="CASCADE"), index=True
+    )
+    channel_id: Mapped[str] = mapped_column(
+        ForeignKey("contact_channel.id", ondelete="CASCADE"), index=True
+    )
+    channel: Mapped[str] = mapped_column(String(20))
+    #: smaller is sooner: 0 alarm, 1 supervisory, 2 trouble
+    priority: Mapped[int] = mapped_column(Integer, default=2)
+    state: Mapped[str] = mapped_column(String(20), default="queued")
+    reason: Mapped[str | None] = mapped_column(String(60))
+    attempts: Mapped[int] = mapped_column(Integer, default=0)
+    due_us: Mapped[int] = mapped_column(BigInteger)
+    lease_owner: Mapped[str | None] = mapped_column(String(64))
+    lease_until_us: Mapped[int | None] = mapped_column(BigInteger)
+    queued_us: Mapped[int] = mapped_column(BigInteger)
+    accepted_us: Mapped[int | None] = mapped_column(BigInteger)
+    delivered_us: Mapped[int | None] = mapped_column(BigInteger)
+    seen_us: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class Attempt(Base):
+    """One try of a delivery and the provider's evidence (never an address or a secret)."""
+
+    __tablename__ = "attempt"
+    id: Mapped[str] = _id()
+    delivery_id: Mapped[str] = mapped_column(ForeignKey("delivery.id", ondelete="CASCADE"), index=True)
+    number: Mapped[int] = mapped_column(Integer)
+    started_us: Mapped[int] = mapped_column(BigInteger)
+    ended_us: Mapped[int | None] = mapped_column(BigInteger)
+    #: accepted | retry | refused | unknown (the provider's answer was lost)
+    outcome: Mapped[str | None] = mapped_column(String(20))
+    reason: Mapped[str | None] = mapped_column(String(60))
+    evidence: Mapped[str | None] = mapped_column(Text)
