@@ -1,0 +1,44 @@
+"""Sources: what detectors say, in whatever protocol, becomes readings and device facts.
+
+Cast: ``base`` (raw message, decoded message, builder, router), one module for each protocol
+(``native``, …), ``codecs`` (LoRaWAN bytes, one small file for each device), ``command`` (trying a
+payload by hand).
+
+A message's way: the site's broker hands over topic and bytes; the ``Router`` finds the source whose
+filter takes the topic; the source decodes, or refuses with a ``WireError`` whose reason is counted;
+the ``Builder`` gives the readings their opaque detector id, a time that can be believed and values
+that are possible; the agent takes readings and facts from there. A retained message is last-known
+state: the agent uses its facts and drops its readings.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from edge.sources.base import Decoded, Example, RawMessage, Router, Source
+from edge.sources.native import NativeSource
+
+#: Every source by the name that configuration and command line use.
+SOURCES: Mapping[str, Callable[..., Source]] = MappingProxyType(
+    {
+        NativeSource.name: NativeSource,
+    }
+)
+
+
+def build(name: str, site: str, options: Mapping[str, Any] | None = None) -> Source:
+    """The source of that name. Raises ``ValueError`` that says what was expected."""
+    factory = SOURCES.get(name)
+    if factory is None:
+        raise ValueError(f"there is no source {name!r}; known are {', '.join(SOURCES)}")
+    try:
+        inspect.signature(factory).bind(site, **(options or {}))
+    except TypeError as error:
+        raise ValueError(f"source {name} {error}") from None
+    return factory(site, **(options or {}))
+
+
+__all__ = ["SOURCES", "Decoded", "Example", "RawMessage", "Router", "Source", "build"]

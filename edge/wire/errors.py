@@ -37,4 +37,5 @@ REPAIRS: dict[str, str] = {
     "time_in_future": "the device's time is more than a day ahead; the time of arrival is used",
     "time_unset": "the device's clock is not set; the time of arrival is used",
     "duplicate": "the same reading again; kept once",
+    "part_dropped": "an unusable part of the message is left out; the rest is used",
 }

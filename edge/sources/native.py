@@ -1,0 +1,204 @@
+"""Our own JSON, for detectors we build and for gateways that can be told what to say.
+
+``utaa/v1/detector/<address>/reading``: a flat object, or a list of them (a batch; each then needs
+its ``time``). ``time`` is RFC 3339 with a zone or epoch seconds; without it the time of arrival
+counts. Quantities by the names of ``edge.wire.units``, flags by the lower-case names of ``Flag``,
+``maker``, ``model``, ``firmware`` and ``report_interval_s``. Other names are ignored.
+
+``utaa/v1/detector/<address>/status``: ``online``, and as last will ``offline``, both retained.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from edge.sources import jsontext
+from edge.sources.base import (
+    Builder,
+    Decoded,
+    Example,
+    RawMessage,
+    check_size,
+    clean_text,
+    online_from_word,
+    time_from_epoch,
+    time_from_text,
+)
+from edge.wire.errors import WireError
+from edge.wire.messages import DeviceFact
+from edge.wire.readings import Flag
+from edge.wire.topics import ROOT, detector_topic
+from edge.wire.units import QUANTITY_NAMES
+
+#: One batch is one frame's worth.
+MAX_BATCH = 4096
+
+_FLAGS: tuple[tuple[str, int], ...] = tuple(
+    (flag.name.lower(), int(flag)) for flag in Flag if flag.name
+)
+
+
+class _Native(msgspec.Struct, kw_only=True):
+    """A native reading as it is on the wire."""
+
+    time: float | str | None = None
+    co_ppm: float | None = None
+    optical_density_db_m: float | None = None
+    temperature_c: float | None = None
+    humidity_pct: float | None = None
+    battery_pct: float | None = None
+    battery_v: float | None = None
+    co2_ppm: float | None = None
+    o2_pct: float | None = None
+    pm25_ug_m3: float | None = None
+    signal_dbm: float | None = None
+    smoke_alarm: bool | None = None
+    co_alarm: bool | None = None
+    heat_alarm: bool | None = None
+    tamper: bool | None = None
+    battery_low: bool | None = None
+    fault: bool | None = None
+    test: bool | None = None
+    muted: bool | None = None
+    end_of_life: bool | None = None
+    maker: str | None = None
+    model: str | None = None
+    firmware: str | None = None
+    report_interval_s: float | None = None
+
+
+_one = msgspec.json.Decoder(_Native)
+_many = msgspec.json.Decoder(list[msgspec.Raw])
+_is_alarm = jsontext.is_true("smoke_alarm", "co_alarm", "heat_alarm")
+
+
+class NativeSource:
+    """Native JSON (see the module)."""
+
+    name = "native"
+    summary = "Utaa's own JSON: your firmware, a script, a gateway that can be told what to say"
+    example = Example(
+        detector_topic("kitchen-1", "reading"),
+        '{"time":"2026-01-31T19:12:00+08:00","co_ppm":4.5,"smoke_alarm":false,"battery_pct":87}',
+    )
+
+    def __init__(self, site: str) -> None:
+        self._builder = Builder(site, self.name)
+
+    def filters(self) -> list[str]:
+        return [detector_topic("+", "reading"), detector_topic("+", "status")]
+
+    def decode(self, message: RawMessage) -> Decoded:
+        address, leaf = _parse_topic(message.topic)
+        fact = self._builder.fact(address)
+        if leaf == "status":
+            return self._status(message, fact)
+        check_size(message.payload)
+        if message.payload.lstrip()[:1] == b"[":
+            return self._batch(message, fact)
+        return self._single(message.payload, message, fact, needs_time=False)
+
+    def _status(self, message: RawMessage, fact: DeviceFact) -> Decoded:
+        if not message.payload:
+            return Decoded()  # the retained status was cleared
+        online = online_from_word(message.payload)
+        return Decoded(facts=[msgspec.structs.replace(fact, online=online)])
+
+    def _batch(self, message: RawMessage, fact: DeviceFact) -> Decoded:
+        """The rows that can be read; the others are noted. Raises if there is none."""
+        rows = jsontext.decode(_many, message.payload)
+        if not rows:
+            raise WireError("empty", "a batch without readings")
+        if len(rows) > MAX_BATCH:
+            raise WireError("too_large", f"{len(rows)} readings in one batch; at most {MAX_BATCH}")
+        whole = Decoded()
+        refusal: WireError | None = None
+        for row in rows:
+            try:
+                part = self._single(bytes(row), message, fact, needs_time=True)
+            except WireError as error:
+                refusal = error
+                whole.repairs.append("part_dropped")
+                continue
+            whole.readings += part.readings
+            whole.repairs += part.repairs
+            whole.facts = part.facts
+        if refusal is not None and not whole.facts:
+            raise refusal
+        return whole
+
+    def _single(
+        self, payload: bytes, message: RawMessage, bare: DeviceFact, *, needs_time: bool
+    ) -> Decoded:
+        native, repairs = jsontext.decode_object(_one, payload, _Native, _is_alarm)
+        fact = _fact(native, bare, repairs)
+        flags = known = 0
+        for name, bit in _FLAGS:
+            state = getattr(native, name)
+            if state is not None:
+                known |= bit
+                flags |= bit if state else 0
+        values = {
+            name: value for name in QUANTITY_NAMES if (value := getattr(native, name)) is not None
+        }
+        if not known and not values:
+            if fact is bare:
+                raise WireError("empty", "no quantity, no flag and nothing about the device")
+            return Decoded(facts=[fact])
+        time_us = _time(native, repairs, alarm=_says_alarm(native), needed=needs_time)
+        return self._builder.decoded(
+            fact,
+            message,
+            time_us=time_us,
+            values=values,
+            flags=flags,
+            flags_known=known,
+            repairs=repairs,
+        )
+
+
+def _says_alarm(native: _Native) -> bool:
+    return bool(native.smoke_alarm or native.co_alarm or native.heat_alarm)
+
+
+def _parse_topic(topic: str) -> tuple[str, str]:
+    parts = topic.split("/")
+    if len(parts) == 5 and topic.startswith(f"{ROOT}/detector/") and parts[4] in ("reading", "status"):
+        return parts[3], parts[4]
+    raise WireError("unknown_topic", f"{topic[:80]!r} is no topic of a native detector")
+
+
+def _fact(native: _Native, bare: DeviceFact, repairs: list[str]) -> DeviceFact:
+    said: dict[str, Any] = {
+        name: clean_text(value)
+        for name in ("maker", "model", "firmware")
+        if (value := getattr(native, name)) is not None
+    }
+    interval_s = native.report_interval_s
+    if interval_s is not None:
+        if 0 < interval_s < float("inf"):
+            said["report_interval_s"] = interval_s
+        elif _says_alarm(native):
+            repairs.append("part_dropped")
+        else:
+            raise WireError("out_of_range", f"report_interval_s is {interval_s}; expected above 0")
+    return msgspec.structs.replace(bare, **said) if said else bare
+
+
+def _time(native: _Native, repairs: list[str], *, alarm: bool, needed: bool) -> int | None:
+    """µs UTC, None if unstated. An alarm goes through without a readable time."""
+    try:
+        if native.time is None:
+            if needed:
+                raise WireError("missing_field", "each reading of a batch needs its time")
+            return None
+        if isinstance(native.time, str):
+            return time_from_text(native.time)
+        return time_from_epoch(native.time)
+    except WireError:
+        if not alarm:
+            raise
+        repairs.append("time_unset")
+        return None
