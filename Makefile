@@ -1,0 +1,39 @@
+# Utaa. Needs Python 3.11 or newer and make; the rest is set up in .venv.
+# `make help` lists the targets.
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check servers soak accept lock clean
+
+PYTEST := .venv/bin/python -m pytest
+# Arguments for pytest, e.g. make test ARGS="tests/wire -x"
+ARGS ?=
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## create .venv from the hash-pinned lock (instant when nothing changed)
+	@scripts/setup
+
+demo: setup ## homes in real khoroos, a fire within a minute, the page and the mailbox
+	@.venv/bin/utaa demo
+
+check: setup ## format, lint, types and the import contract, in seconds
+	@scripts/check
+
+servers: ## install the servers that the tests use, from Debian's packages
+	@scripts/servers
+
+test: setup servers check ## everything that must hold before a change lands
+	@$(PYTEST) -n 2 --dist loadfile $(ARGS)
+
+soak: setup ## the long runs: hours of load and faults (SOAK_MINUTES, default 60)
+	@UTAA_SOAK_MINUTES=$${SOAK_MINUTES:-60} $(PYTEST) -m soak -n 0 --timeout 0 $(ARGS)
+
+accept: setup servers ## the whole path with the real servers and recordings, alone
+	@$(PYTEST) tests/acceptance -n 0 $(ARGS)
+
+lock: setup ## write requirements.lock anew from pyproject.toml
+	@scripts/lock
+
+clean: ## remove what the targets above made
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
