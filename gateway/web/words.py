@@ -1,0 +1,66 @@
+"""Words, dates and numbers of the pages, from Babel catalogues (``locale/<language>``).
+
+The catalogues are read as text (.po) when a process starts, so a native speaker corrects one file
+and restarts; there is nothing to compile.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from babel.dates import format_datetime, format_time, format_timedelta
+from babel.messages.pofile import read_po
+from babel.numbers import format_decimal
+
+LANGUAGES = ("mn", "en")
+DEFAULT_LANGUAGE = "mn"
+#: The city lives in one zone without summer time: +08:00.
+ZONE = ZoneInfo("Asia/Ulaanbaatar")
+_LOCALE = Path(__file__).parent / "locale"
+
+
+@dataclass(frozen=True)
+class Words:
+    """One language: ``words("Sites")`` is the text; dates and numbers in that language's way."""
+
+    language: str
+    catalogue: dict[str, str]
+
+    def __call__(self, key: str, **values: object) -> str:
+        text = self.catalogue[key]
+        return text.format(**values) if values else text
+
+    def moment(self, time_us: int, now_us: int) -> str:
+        """Local time; with the date when it is not today's."""
+        local = datetime.fromtimestamp(time_us / 1e6, UTC).astimezone(ZONE)
+        today = datetime.fromtimestamp(now_us / 1e6, UTC).astimezone(ZONE).date()
+        if local.date() == today:
+            return format_time(local, "HH:mm:ss", locale=self.language)
+        return format_datetime(local, "yyyy-MM-dd HH:mm", locale=self.language)
+
+    def ago(self, time_us: int, now_us: int) -> str:
+        """How long ago, rounded as people say it."""
+        seconds = max(0, (now_us - time_us) // 1_000_000)
+        if seconds < 10:
+            return self("just now")
+        return self("{time} ago", time=format_timedelta(seconds, locale=self.language, threshold=1.2))
+
+    def number(self, value: float, digits: int) -> str:
+        """A number with that many decimals, the language's own separator."""
+        return format_decimal(round(value, digits), locale=self.language)
+
+
+@lru_cache(maxsize=len(LANGUAGES))
+def words_for(language: str) -> Words:
+    """The catalogue of a language; Mongolian for one we do not have."""
+    chosen = language if language in LANGUAGES else DEFAULT_LANGUAGE
+    with (_LOCALE / chosen / "LC_MESSAGES" / "pages.po").open("rb") as file:
+        catalogue = read_po(file, locale=chosen)
+    return Words(
+        chosen,
+        {str(message.id): str(message.string) for message in catalogue if message.id},
+    )

@@ -1,0 +1,57 @@
+"""``utaa``: one command, each room's own commands below it.
+
+A room is imported only when one of its commands is called, so ``utaa edge …`` on a small box never
+loads the city's libraries.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import typer
+
+#: First word → where its commands are, and what they are for.
+ROOMS: dict[str, tuple[str, str]] = {
+    "edge": ("edge.cli", "On site: run an agent, decode payloads, evaluate recordings."),
+    "gateway": ("gateway.cli", "In the city: take in readings and alarms, serve API and pages."),
+    "registry": ("registry.cli", "The register: import, check, list; keys and tokens."),
+    "alerts": ("alerts.cli", "Who was told what: explain an incident, work on dead letters."),
+    "sim": ("firmware_sim.cli", "Detectors and fires that do not exist; replay of recordings."),
+    "bench": ("utaa.bench", "Measure this machine."),
+}
+_OWN = "utaa.commands"
+
+
+def build(words: list[str]) -> typer.Typer:
+    """The command tree as far as these words need it; all of it for help."""
+    app = typer.Typer(
+        name="utaa",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        help="Utaa: smoke and CO alarms from the detector to the person who must wake up. "
+        "Begin with 'utaa demo'.",
+    )
+    first = next((word for word in words if not word.startswith("-")), None)
+    if first not in ROOMS:
+        importlib.import_module(_OWN).mount(app)
+    for name, (module, purpose) in ROOMS.items():
+        if first == name:
+            app.add_typer(importlib.import_module(module).app, name=name, help=purpose)
+        elif first not in ROOMS:
+            app.add_typer(typer.Typer(help=purpose), name=name, help=purpose)
+    return app
+
+
+def main() -> None:
+    """The entry point."""
+    app = build(sys.argv[1:])
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()
