@@ -19,12 +19,16 @@ from types import MappingProxyType
 from typing import Any
 
 from edge.sources.base import Decoded, Example, RawMessage, Router, Source
+from edge.sources.chirpstack import ChirpStackSource
 from edge.sources.native import NativeSource
+from edge.sources.zigbee2mqtt import Zigbee2MqttSource
 
 #: Every source by the name that configuration and command line use.
 SOURCES: Mapping[str, Callable[..., Source]] = MappingProxyType(
     {
         NativeSource.name: NativeSource,
+        Zigbee2MqttSource.name: Zigbee2MqttSource,
+        ChirpStackSource.name: ChirpStackSource,
     }
 )
 

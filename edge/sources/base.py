@@ -75,6 +75,8 @@ class Source(Protocol):
     name: str
     #: one line on what it speaks with
     summary: str
+    #: a detector silent for longer is lost, where neither registry nor model says otherwise
+    deadline_s: float
     example: Example
 
     def filters(self) -> list[str]:
@@ -169,8 +171,8 @@ class Builder:
         return Reading(
             detector=fact.detector,
             time_us=settled_time(time_us, received_us, notes),
-            flags=flags,
-            flags_known=flags_known,
+            flags=int(flags),
+            flags_known=int(flags_known),
             **checked,
         )
 

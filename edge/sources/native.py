@@ -79,6 +79,8 @@ class NativeSource:
 
     name = "native"
     summary = "Utaa's own JSON: your firmware, a script, a gateway that can be told what to say"
+    #: firmware of one's own can report every quarter of an hour
+    deadline_s = 3600.0
     example = Example(
         detector_topic("kitchen-1", "reading"),
         '{"time":"2026-01-31T19:12:00+08:00","co_ppm":4.5,"smoke_alarm":false,"battery_pct":87}',
