@@ -1,0 +1,113 @@
+"""The audit: who did what to what, when, from where; append-only and chained by hash.
+
+Each entry's hash covers its own content and the hash before it, so an entry that is altered, removed
+or slipped in breaks the chain at that point. ``verify`` walks it. A cut-off end is found by comparing
+the head with one noted elsewhere (``utaa registry verify --head HASH``).
+
+``before`` and ``after`` never hold a personal field readable: write ``SEALED`` in its place.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from registry.models import AuditEntry
+from registry.rights import Actor
+
+#: What the first entry has for a hash before it.
+GENESIS: Final = "0" * 64
+#: Stands for a personal or secret value.
+SEALED: Final = "(sealed)"
+#: PostgreSQL's advisory lock that makes appenders wait for each other; an arbitrary number of ours.
+_CHAIN_LOCK: Final = 7_561_776_101
+#: Entries read at a time by ``verify``.
+_PAGE: Final = 1000
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What ``verify`` found: how many entries hold, the last hash, and the first break if any."""
+
+    entries: int
+    head: str
+    broken_at: int | None = None
+    reason: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        return self.broken_at is None and self.reason is None
+
+
+async def append(
+    session: AsyncSession,
+    *,
+    actor: Actor,
+    action: str,
+    object_kind: str,
+    object_id: str,
+    now_us: int,
+    origin: str = "",
+    before: dict[str, Any] | None = None,
+    after: dict[str, Any] | None = None,
+) -> None:
+    """Add an entry inside the caller's write transaction. ``origin``: an address or ``console``."""
+    if session.get_bind().dialect.name == "postgresql":
+        await session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _CHAIN_LOCK})
+    previous = await session.scalar(select(AuditEntry.hash).order_by(AuditEntry.id.desc()).limit(1))
+    entry = AuditEntry(
+        at_us=now_us,
+        actor=actor.id,
+        origin=origin,
+        action=action,
+        object_kind=object_kind,
+        object_id=object_id[:100],
+        before=before,
+        after=after,
+        previous_hash=previous or GENESIS,
+    )
+    entry.hash = _digest(entry)
+    session.add(entry)
+    await session.flush()
+
+
+async def verify(session: AsyncSession, *, head: str | None = None) -> Verdict:
+    """Walk the chain. With ``head``, that hash must still be in it (nothing after it was cut off)."""
+    previous, count, last_id, head_seen = GENESIS, 0, 0, head in (None, GENESIS)
+    while True:
+        query = select(AuditEntry).where(AuditEntry.id > last_id).order_by(AuditEntry.id).limit(_PAGE)
+        page = (await session.scalars(query)).all()
+        for entry in page:
+            if entry.previous_hash != previous:
+                return Verdict(count, previous, entry.id, "an entry before it is missing or altered")
+            if entry.hash != _digest(entry):
+                return Verdict(count, previous, entry.id, "its content was altered")
+            previous, last_id, count = entry.hash, entry.id, count + 1
+            head_seen = head_seen or previous == head
+        if len(page) < _PAGE:
+            break
+        session.expunge_all()
+    if not head_seen:
+        return Verdict(count, previous, None, "the given head is not in the chain: its end was cut off")
+    return Verdict(count, previous)
+
+
+def _digest(entry: AuditEntry) -> str:
+    content = [
+        entry.previous_hash,
+        entry.at_us,
+        entry.actor,
+        entry.origin,
+        entry.action,
+        entry.object_kind,
+        entry.object_id,
+        entry.before,
+        entry.after,
+    ]
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()

@@ -1,0 +1,179 @@
+"""The one place that decides who may do what.
+
+Cast: an ``Actor`` (who asks, with the roles granted to them), an action (a closed name), a ``Place``
+(where the object of the action lies). ``require`` answers by returning or raising ``Forbidden`` with a
+closed reason. Roles are data: ``ROLES`` says which actions each one has.
+
+A grant may be bounded to an administrative unit (``1116`` reaches ``111651`` too) or an organisation.
+A bounded grant reaches an object only when the object's own place says it lies inside, so whatever
+forgets to name a place stays closed to bounded grants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, Literal, get_args
+
+ActorKind = Literal["staff", "service", "household", "system", "open"]
+Role = Literal["administrator", "registrar", "approver", "technician", "duty", "auditor", "open"]
+Action = Literal[
+    # what anybody may do before saying who they are
+    "health.read", "session.open", "openapi.read", "page.read", "unit.read",
+    # what everybody signed in may do
+    "me.read", "session.close", "live.read",
+    # the register
+    "site.read", "site.write", "household.read", "household.write",
+    "household.open",  # read the sealed fields: address, contacts
+    "detector.read", "detector.write", "model.read", "model.write",
+    # what happens
+    "reading.read", "incident.read", "incident.acknowledge", "incident.resolve",
+    # people, keys, running it
+    "person.read", "person.write", "token.read", "token.write", "audit.read",
+    "metrics.read", "doctor.read",
+]  # fmt: skip
+ROLE_NAMES: Final[tuple[Role, ...]] = get_args(Role)
+ACTIONS: Final[tuple[Action, ...]] = get_args(Action)
+#: Roles that can be granted to somebody; ``open`` is everybody's.
+GRANTABLE: Final[tuple[Role, ...]] = tuple(role for role in ROLE_NAMES if role != "open")
+
+_OPEN: Final[frozenset[Action]] = frozenset(
+    {"health.read", "session.open", "openapi.read", "page.read", "unit.read"}
+)
+_SIGNED_IN: Final[frozenset[Action]] = _OPEN | {"me.read", "session.close"}
+_LOOK: Final[frozenset[Action]] = _SIGNED_IN | {
+    "site.read", "household.read", "detector.read", "model.read",
+    "reading.read", "incident.read", "live.read",
+}  # fmt: skip
+
+#: What each role may do. An administrator gives roles but does not read what is sealed by that alone.
+ROLES: Final[dict[Role, frozenset[Action]]] = {
+    "administrator": frozenset(ACTIONS) - {"household.open"},
+    "registrar": _LOOK | {
+        "site.write", "household.write", "household.open", "detector.write", "model.write",
+    },
+    "approver": _LOOK,
+    "technician": _LOOK | {"detector.write", "metrics.read", "doctor.read"},
+    "duty": _LOOK | {
+        "household.open", "incident.acknowledge", "incident.resolve", "metrics.read", "doctor.read",
+    },
+    "auditor": _LOOK | {"person.read", "token.read", "audit.read", "metrics.read", "doctor.read"},
+    "open": _OPEN,
+}  # fmt: skip
+
+ForbiddenReason = Literal["not_signed_in", "no_role", "out_of_area"]
+
+
+class Forbidden(Exception):
+    """The actor may not do this. ``reason`` is closed: not_signed_in, no_role, out_of_area."""
+
+    def __init__(self, reason: ForbiddenReason, action: Action) -> None:
+        super().__init__(f"{action}: {reason}")
+        self.reason: ForbiddenReason = reason
+        self.action: Action = action
+
+
+@dataclass(frozen=True)
+class Grant:
+    """A role, everywhere or inside one administrative unit or organisation (inside both if both)."""
+
+    role: Role
+    unit_code: str | None = None
+    organisation_id: str | None = None
+
+    @property
+    def bounded(self) -> bool:
+        return self.unit_code is not None or self.organisation_id is not None
+
+    def reaches(self, place: Place) -> bool:
+        """Whether an object at this place lies inside the grant's bounds."""
+        if self.unit_code is not None and not (place.unit_code or "").startswith(self.unit_code):
+            return False
+        return self.organisation_id is None or place.organisation_id == self.organisation_id
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an object lies. Unknown (None) lies outside every bound."""
+
+    unit_code: str | None = None
+    organisation_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who asks. ``id`` is opaque and goes to the audit; it is no login and no name."""
+
+    id: str
+    kind: ActorKind
+    grants: tuple[Grant, ...] = ()
+
+
+@dataclass(frozen=True)
+class Reach:
+    """Where an actor may do an action: everywhere, or in these units (codes and all below them)."""
+
+    everywhere: bool
+    unit_codes: tuple[str, ...] = ()
+
+
+#: Nobody in particular: a visitor who has not said who they are.
+ANYBODY: Final = Actor("anybody", "open", (Grant("open"),))
+#: The program itself, and whoever sits at its console.
+SYSTEM: Final = Actor("system", "system")
+CONSOLE: Final = Actor("console", "system")
+#: The place of an object that lies nowhere in particular: only unbounded grants reach it.
+EVERYWHERE: Final = Place()
+
+
+def require(actor: Actor, action: Action, object: Place | None = None) -> None:
+    """Return if the actor may do the action to an object at this place, else raise ``Forbidden``.
+
+    Without a place the question is whether they may do it everywhere.
+    """
+    if action not in ACTIONS:
+        raise ValueError(f"no such action: {action!r}")
+    if actor.kind == "system":
+        return
+    holding = _granting(actor, action)
+    if not holding:
+        raise Forbidden("not_signed_in" if actor.kind == "open" else "no_role", action)
+    if not any(grant.reaches(object or EVERYWHERE) for grant in holding):
+        raise Forbidden("out_of_area", action)
+
+
+def require_somewhere(actor: Actor, action: Action) -> Reach:
+    """Where the actor may do the action. Lists filter by it. Raises ``Forbidden`` if nowhere."""
+    if actor.kind == "system":
+        return Reach(everywhere=True)
+    holding = _granting(actor, action)
+    if not holding:
+        raise Forbidden("not_signed_in" if actor.kind == "open" else "no_role", action)
+    if any(not grant.bounded for grant in holding):
+        return Reach(everywhere=True)
+    by_unit = {g.unit_code for g in holding if g.unit_code is not None and g.organisation_id is None}
+    return Reach(everywhere=False, unit_codes=tuple(sorted(by_unit)))
+
+
+def may(actor: Actor, action: Action, object: Place | None = None) -> bool:
+    """Whether ``require`` would return."""
+    try:
+        require(actor, action, object)
+    except Forbidden:
+        return False
+    return True
+
+
+def check_roles(roles: Iterable[str]) -> tuple[Role, ...]:
+    """The roles themselves. Raises ``ValueError`` that names the wrong one and what was expected."""
+    checked = []
+    for role in roles:
+        if role not in GRANTABLE:
+            raise ValueError(f"{role!r} is no role; expected one of {', '.join(GRANTABLE)}")
+        checked.append(role)
+    return tuple(dict.fromkeys(checked))
+
+
+def _granting(actor: Actor, action: Action) -> list[Grant]:
+    grants = [*actor.grants, Grant("open")] if actor.kind != "open" else list(actor.grants)
+    return [grant for grant in grants if action in ROLES[grant.role]]
