@@ -12,8 +12,8 @@ from sqlalchemy import case, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from alerts.models import AlarmRecord, Delivery, Incident, Notification
-from gateway.models import LatestReading, SiteState
 from edge.wire.messages import CLASS_OF
+from gateway.models import LatestReading, SiteState
 from registry.models import Detector, Household, Site
 
 #: Cards above this are counted, not drawn: an old phone must still open the page in a fire.
@@ -119,7 +119,7 @@ async def _open_counts(session: AsyncSession) -> dict[str, int]:
         .where(Incident.open_key.is_not(None))
         .group_by(Incident.alarm_class)
     )
-    return {name: count for name, count in rows}
+    return dict(rows.tuples().all())
 
 
 async def _incidents(session: AsyncSession, *conditions: object) -> list[IncidentCard]:
@@ -158,7 +158,8 @@ async def _fill_cards(session: AsyncSession, cards: dict[str, IncidentCard]) -> 
         .distinct()
     )
     for incident_id, kind in kinds:
-        cards[incident_id].kinds.append(kind)
+        if incident_id:
+            cards[incident_id].kinds.append(kind)
     accepted = await session.execute(
         select(Notification.incident_id, func.count(Delivery.id))
         .join(Delivery, Delivery.notification_id == Notification.id)
@@ -214,7 +215,7 @@ async def _fill_site(session: AsyncSession, card: SiteCard, active: dict[str, li
         .where(Detector.site_id == card.id, Detector.status != "retired")
         .group_by(Detector.status)
     )
-    by_status = {status: count for status, count in counts}
+    by_status = dict(counts.tuples().all())
     card.count = sum(by_status.values())
     card.unregistered = by_status.get("unregistered", 0)
     rows = await session.execute(
@@ -243,7 +244,7 @@ async def _fill_site(session: AsyncSession, card: SiteCard, active: dict[str, li
 
 
 _SEVERITY = {"alarm": 0, "supervisory": 1, "trouble": 2, "ok": 3}
-_CLASS_OF: dict[str, str] = {kind: name for kind, name in CLASS_OF.items()}
+_CLASS_OF: dict[str, str] = {str(kind): name for kind, name in CLASS_OF.items()}
 
 
 def _class_of(kind: str) -> str:
