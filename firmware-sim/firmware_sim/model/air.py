@@ -79,7 +79,7 @@ class HomeState:
     def temperature_c(self) -> float:
         """What a thermometer under the roof sees: the air, and the fire's jet if one burns."""
         height_m = self.home.ceiling_m - _FIRE_BASE_M
-        jet_k = 16.9 * self.fire_kw ** (2.0 / 3.0) / height_m ** (5.0 / 3.0)
+        jet_k: float = 16.9 * self.fire_kw ** (2.0 / 3.0) / height_m ** (5.0 / 3.0)
         return min(HOTTEST_C, self.air_c + jet_k)
 
     @property
@@ -129,9 +129,7 @@ def _substep(state: HomeState, dt_s: float, end_s: float) -> HomeState:
     )
 
 
-def _mix(
-    before: Layered, home: Dwelling, per_s: float, leaving_per_s: float, dt_s: float
-) -> Layered:
+def _mix(before: Layered, home: Dwelling, per_s: float, leaving_per_s: float, dt_s: float) -> Layered:
     mixing_per_s = leaving_per_s + 1.0 / home.mixing_s
     return Layered(
         mean=_towards(before.mean, per_s / home.volume_m3, leaving_per_s, dt_s),

@@ -2,9 +2,9 @@
 
 Deterministic: noise is a function of the seed and the number of the sample.
 
-Limits of the detector's own alarm, all [M] but for the windows: smoke from 0.15 dB/m held 10 s, off below
-0.10; CO by the windows of EN 50291 (50 ppm 60 to 90 min, 100 ppm 10 to 40 min, 300 ppm within 3 min),
-each sounded inside its window; heat at 57 °C, off below 50 °C (EN 54-5 class A1 is 54 to 65 °C).
+Limits of the detector's own alarm, all [M] but for the windows: smoke from 0.15 dB/m held 10 s, off
+below 0.10; CO by the windows of EN 50291 (50 ppm 60 to 90 min, 100 ppm 10 to 40 min, 300 ppm within
+3 min), each sounded inside its window; heat at 57 °C, off below 50 °C (EN 54-5 class A1 is 54 to 65 °C).
 """
 
 from __future__ import annotations
