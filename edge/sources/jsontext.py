@@ -9,6 +9,7 @@ JSON has no such words, are told apart from broken text.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -83,10 +84,11 @@ def salvage(untyped: dict[str, Any], kind: type[S]) -> S:
     """The struct from those fields that have their type; the others keep their defaults."""
     kept: dict[str, Any] = {}
     for field in msgspec.structs.fields(kind):
-        if field.encode_name not in untyped:
+        value = untyped.get(field.encode_name)
+        if value is None or (isinstance(value, float) and not math.isfinite(value)):
             continue
         try:
-            kept[field.name] = msgspec.convert(untyped[field.encode_name], field.type)
+            kept[field.name] = msgspec.convert(value, field.type)
         except (msgspec.ValidationError, OverflowError):
             continue
     return kind(**kept)
