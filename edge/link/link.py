@@ -1,0 +1,408 @@
+"""Two connections to the city's broker and what goes over them.
+
+The events connection carries, first, the snapshot of active alarms, then events, the heartbeat, the
+site's status with its last will, and hears acknowledgements, settings and commands. The frames
+connection carries frames and nothing else, so that telemetry never stands in an alarm's way.
+
+Timeouts here are real seconds: networks do not run faster in a replay.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import ssl
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import aiomqtt
+import msgspec
+import structlog
+
+from edge.link.age import age_ms
+from edge.link.window import RESEND_AFTER_S, RESEND_CAP_S, Window
+from edge.spool import PendingEvent, Spool, SpoolFull
+from edge.wire import topics
+from edge.wire.clock import Clock
+from edge.wire.errors import WireError
+from edge.wire.identity import new_id
+from edge.wire.messages import (
+    Ack,
+    CommandResult,
+    Event,
+    Heartbeat,
+    Snapshot,
+    Status,
+    decode,
+    encode,
+)
+
+log = structlog.get_logger()
+
+#: Events under way at once; alarms may use all of it, the lesser classes leave room for them.
+EVENTS_WINDOW = 32
+ROOM_OF_RANK = {0: 32, 1: 24, 2: 20, 3: 20}
+#: Frames under way at once, at most; a thin link gets fewer.
+FRAMES_WINDOW = 32
+HEARTBEAT_S = 30.0
+#: A replay's heartbeat comes as often as its clock says, but no more often than this (real seconds).
+HEARTBEAT_LEAST_S = 0.5
+KEEPALIVE_S = 20
+#: The broker itself must take a message within this; a snapshot over a thin link needs its time.
+PUBLISH_TIMEOUT_S = 90.0
+RECONNECT_FIRST_S = 0.2
+RECONNECT_CAP_S = 30.0
+#: A connection that held this long starts the back-off anew.
+STEADY_S = 20.0
+#: Results of commands that wait for a connection; the oldest go first when there are more.
+MAX_RESULTS = 100
+
+_event_decoder = msgspec.json.Decoder(Event)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BrokerAddress:
+    """Where a broker is and how to speak with it."""
+
+    host: str
+    port: int = 1883
+    username: str | None = None
+    password: str | None = None
+    tls: ssl.SSLContext | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ears:
+    """Whom the link tells what it heard. Called on the event loop; they must not block."""
+
+    heartbeat: Callable[[], Heartbeat]
+    config: Callable[[bytes], None]
+    command: Callable[[bytes], None]
+    #: a message the city put aside, by reason, and how many
+    rejected: Callable[[dict[str, int]], None]
+    #: whether the wall clock can be believed
+    synced: Callable[[], bool]
+
+
+class Link:
+    """The site's link to the city (see the module). ``run`` until ``stop``."""
+
+    def __init__(
+        self,
+        *,
+        site: str,
+        boot: str,
+        broker: BrokerAddress,
+        spool: Spool,
+        clock: Clock,
+        ears: Ears,
+        heartbeat_s: float = HEARTBEAT_S,
+        rng: random.Random | None = None,
+    ) -> None:
+        self._site = site
+        self._boot = boot
+        self._broker = broker
+        self._spool = spool
+        self._clock = clock
+        self._ears = ears
+        self._heartbeat_s = max(HEARTBEAT_LEAST_S, heartbeat_s / clock.factor)
+        self._rng = rng or random.Random()  # noqa: S311  # jitter, no secret
+        self._events = Window(EVENTS_WINDOW, jitter=self._rng.random)
+        self._frames = Window(FRAMES_WINDOW, adaptive=True, jitter=self._rng.random)
+        self._acks: asyncio.Queue[Ack] = asyncio.Queue()
+        self._results: list[CommandResult] = []
+        self._nonces: set[str] = set()
+        self._snapshot_done = asyncio.Event()
+        self._events_wake = asyncio.Event()
+        self._frames_wake = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.connected = False
+
+    # -- from outside -------------------------------------------------------------------------
+
+    def wake(self) -> None:
+        """Something was committed. From any thread."""
+        self._call(self._wake_both)
+
+    def publish_result(self, result: CommandResult) -> None:
+        """Answer a command. From any thread."""
+        self._call(lambda: self._queue_result(result))
+
+    def stop(self) -> None:
+        """Say offline and leave. From any thread."""
+        self._call(self._stopping.set)
+
+    def counters(self) -> dict[str, int]:
+        """What the link has to tell about itself."""
+        return {"resent_events": self._events.resent, "resent_frames": self._frames.resent}
+
+    def _call(self, function: Callable[[], None]) -> None:
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to wake
+                self._loop.call_soon_threadsafe(function)
+
+    def _wake_both(self) -> None:
+        self._events_wake.set()
+        self._frames_wake.set()
+
+    def _queue_result(self, result: CommandResult) -> None:
+        self._results.append(result)
+        del self._results[:-MAX_RESULTS]
+        self._events_wake.set()
+
+    # -- running ------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Serve both lanes until ``stop``. Raises ``SpoolDamaged``."""
+        self._loop = asyncio.get_running_loop()
+        async with asyncio.TaskGroup() as tasks:
+            settling = tasks.create_task(self._settle(), name="link-settle")
+            lanes = [
+                tasks.create_task(self._lane("events", self._events_session), name="link-events"),
+                tasks.create_task(self._lane("frames", self._frames_session), name="link-frames"),
+            ]
+            await asyncio.gather(*lanes)
+            settling.cancel()
+
+    async def _lane(self, name: str, session: Callable[[aiomqtt.Client], Awaitable[None]]) -> None:
+        """Connect, serve, and connect again with a growing pause."""
+        pause_s = RECONNECT_FIRST_S
+        while not self._stopping.is_set():
+            began_s = time.monotonic()
+            try:
+                async with self._client(name) as client:
+                    log.info("link.connected", lane=name)
+                    await self._session_until_stopped(client, session)
+            except* (aiomqtt.MqttError, OSError) as errors:
+                log.warning("link.lost", lane=name, error=str(errors.exceptions[0]))
+            if self._stopping.is_set():
+                return
+            steady = time.monotonic() - began_s > STEADY_S
+            pause_s = RECONNECT_FIRST_S if steady else min(pause_s * 2, RECONNECT_CAP_S)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(
+                    self._stopping.wait(), pause_s * (0.5 + 0.5 * self._rng.random())
+                )
+
+    async def _session_until_stopped(
+        self, client: aiomqtt.Client, session: Callable[[aiomqtt.Client], Awaitable[None]]
+    ) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            serving = tasks.create_task(_as_coroutine(session(client)), name="link-session")
+            stopping = tasks.create_task(self._stopping.wait(), name="link-stopping")
+            await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
+            serving.cancel()
+            stopping.cancel()
+
+    def _client(self, lane: str) -> aiomqtt.Client:
+        will = None
+        if lane == "events":
+            will = aiomqtt.Will(
+                topics.site_topic(self._site, "status"), self._status("offline"), 1, retain=True
+            )
+        return aiomqtt.Client(
+            self._broker.host,
+            self._broker.port,
+            username=self._broker.username,
+            password=self._broker.password,
+            tls_context=self._broker.tls,
+            identifier=f"{self._site}-{lane}",
+            clean_session=True,
+            will=will,
+            keepalive=KEEPALIVE_S,
+            timeout=PUBLISH_TIMEOUT_S,
+            max_inflight_messages=2 * EVENTS_WINDOW,
+            max_queued_incoming_messages=0,
+            max_queued_outgoing_messages=0,
+        )
+
+    def _status(self, state: str) -> bytes:
+        return encode(
+            Status(site=self._site, state="online" if state == "online" else "offline", boot=self._boot)
+        )
+
+    # -- the events lane ----------------------------------------------------------------------
+
+    async def _events_session(self, client: aiomqtt.Client) -> None:
+        self._events.clear()
+        self._nonces.clear()
+        self._snapshot_done.clear()
+        for leaf in topics.DOWNLINK_LEAVES:
+            await client.subscribe(topics.site_topic(self._site, leaf), qos=1)
+        self.connected = True
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._hear(client), name="link-hear")
+                await self._publish(client, "status", self._status("online"), retain=True)
+                tasks.create_task(self._send_snapshots(client), name="link-snapshot")
+                tasks.create_task(self._send_heartbeats(client), name="link-heartbeat")
+                tasks.create_task(self._send_events(client, tasks), name="link-send-events")
+        finally:
+            self.connected = False
+            if self._stopping.is_set():
+                with contextlib.suppress(aiomqtt.MqttError):
+                    await self._publish(client, "status", self._status("offline"), retain=True)
+
+    async def _hear(self, client: aiomqtt.Client) -> None:
+        async for message in client.messages:
+            payload = message.payload if isinstance(message.payload, bytes) else b""
+            topic = topics.parse_site_topic(message.topic.value)
+            if topic is None or topic.site != self._site:
+                continue
+            if topic.leaf == "ack":
+                self._hear_ack(payload)
+            elif topic.leaf == "config":
+                self._ears.config(payload)
+            elif topic.leaf == "command" and not message.retain:
+                self._ears.command(payload)
+
+    def _hear_ack(self, payload: bytes) -> None:
+        try:
+            self._acks.put_nowait(decode(payload, Ack))
+        except WireError as error:
+            log.warning("link.bad_ack", reason=error.reason, detail=error.detail)
+
+    async def _settle(self) -> None:
+        """Acknowledgements, many at a time, into the spool and out of the windows."""
+        while True:
+            acks = [await self._acks.get()]
+            while not self._acks.empty():
+                acks.append(self._acks.get_nowait())
+            try:
+                settled = await asyncio.to_thread(self._spool.acknowledge, acks)
+            except SpoolFull as error:
+                log.error("link.ack_not_kept", error=str(error))  # it is sent and answered again
+                continue
+            if settled.store_changed:
+                log.warning("link.store_changed", store=self._spool.store)
+                self._events.clear()
+                self._frames.clear()
+            now_s = time.monotonic()
+            self._events.settle(settled.events, now_s)
+            self._frames.settle(settled.frames, now_s)
+            if settled.snapshots & self._nonces:
+                self._snapshot_done.set()
+            if settled.rejected:
+                self._ears.rejected(settled.rejected)
+            self._wake_both()
+
+    async def _send_snapshots(self, client: aiomqtt.Client) -> None:
+        """The snapshot, again and again until the city has answered one of this connection."""
+        timeout_s = RESEND_AFTER_S
+        while not self._snapshot_done.is_set():
+            snapshot = self._snapshot()
+            self._nonces.add(snapshot.nonce)
+            await self._publish(client, "snapshot", encode(snapshot))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(
+                    self._snapshot_done.wait(), timeout_s * (0.75 + 0.5 * self._rng.random())
+                )
+            timeout_s = min(timeout_s * 2, RESEND_CAP_S)
+
+    def _snapshot(self) -> Snapshot:
+        last_seq, active = self._spool.snapshot()
+        ages = {
+            entry.alarm.id: age_ms(
+                at_us=entry.alarm.raised_us,
+                mono_us=entry.mono_us,
+                boot=entry.boot,
+                synced=entry.synced,
+                clock=self._clock,
+                this_boot=self._boot,
+                synced_now=self._ears.synced(),
+            )
+            for entry in active.values()
+        }
+        return Snapshot(
+            site=self._site,
+            epoch=self._spool.epoch,
+            nonce=new_id(),
+            at_us=self._clock.now_us(),
+            last_seq=last_seq,
+            active=[entry.alarm for entry in active.values()],
+            age_ms={alarm: age for alarm, age in ages.items() if age is not None},
+        )
+
+    async def _send_heartbeats(self, client: aiomqtt.Client) -> None:
+        while True:
+            await self._publish(client, "heartbeat", encode(self._ears.heartbeat()))
+            await asyncio.sleep(self._heartbeat_s)
+
+    async def _send_events(self, client: aiomqtt.Client, tasks: asyncio.TaskGroup) -> None:
+        while True:
+            self._events_wake.clear()
+            while self._results:
+                await self._publish(client, "result", encode(self._results[0]))
+                del self._results[0]
+            now_s = time.monotonic()
+            self._events.expire(now_s)
+            for row in self._chosen_events():
+                self._events.sent(row.seq, now_s)
+                tasks.create_task(
+                    self._publish(client, "event", self._event(row)), name=f"event-{row.seq}"
+                )
+            await _wait(self._events_wake, self._events.next_due_s())
+
+    def _chosen_events(self) -> list[PendingEvent]:
+        under_way = self._events.under_way
+        if not self._events.free():
+            return []
+        chosen: list[PendingEvent] = []
+        for row in self._spool.pending_events(self._events.free(), under_way):
+            if len(under_way) + len(chosen) >= ROOM_OF_RANK.get(row.rank, 1):
+                break
+            chosen.append(row)
+        return chosen
+
+    def _event(self, row: PendingEvent) -> bytes:
+        age = age_ms(
+            at_us=row.at_us,
+            mono_us=row.mono_us,
+            boot=row.boot,
+            synced=row.synced,
+            clock=self._clock,
+            this_boot=self._boot,
+            synced_now=self._ears.synced(),
+        )
+        return encode(msgspec.structs.replace(_event_decoder.decode(row.body), age_ms=age))
+
+    # -- the frames lane ----------------------------------------------------------------------
+
+    async def _frames_session(self, client: aiomqtt.Client) -> None:
+        self._frames.clear()
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                self._frames_wake.clear()
+                now_s = time.monotonic()
+                self._frames.expire(now_s)
+                free = self._frames.free()
+                rows = self._spool.pending_frames(free, self._frames.under_way) if free else []
+                for row in rows:
+                    self._frames.sent(row.seq, now_s)
+                    tasks.create_task(self._publish(client, "frame", row.body), name=f"frame-{row.seq}")
+                await _wait(self._frames_wake, self._frames.next_due_s())
+
+    async def _publish(
+        self, client: aiomqtt.Client, leaf: topics.SiteLeaf, payload: bytes, *, retain: bool = False
+    ) -> None:
+        await client.publish(
+            topics.site_topic(self._site, leaf),
+            payload,
+            qos=1,
+            retain=retain,
+            timeout=PUBLISH_TIMEOUT_S,
+        )
+
+
+async def _as_coroutine(awaitable: Awaitable[None]) -> None:
+    await awaitable
+
+
+async def _wait(wake: asyncio.Event, due_s: float | None) -> None:
+    """Until woken or until the moment."""
+    timeout_s = None if due_s is None else max(0.0, due_s - time.monotonic())
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(wake.wait(), timeout_s)

@@ -1,0 +1,104 @@
+"""A lane's window: what is under way and when it is sent again. Pure; time comes in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+#: Without an answer for this long a message is sent again (real seconds), and twice as long after
+#: each repetition, up to the cap. A gateway behind a slow disk answers late, not never.
+RESEND_AFTER_S = 10.0
+RESEND_CAP_S = 120.0
+#: Sites that lost the same broker must not all repeat at the same moment: ± this share.
+JITTER = 0.25
+#: A lane may have this many times its quickest round trip under way before it holds back.
+_SLOW_FACTOR = 3.0
+_SLOW_MARGIN_S = 0.25
+
+
+@dataclass
+class _UnderWay:
+    sent_s: float
+    due_s: float
+
+
+class Window:
+    """Sequences under way on one lane.
+
+    ``limit`` adapts between ``least`` and ``most``: it grows while answers come as quickly as they
+    ever did and shrinks when they come late, so that a thin link's queue stays short.
+    """
+
+    def __init__(
+        self, most: int, *, least: int = 2, adaptive: bool = False, jitter: Callable[[], float]
+    ) -> None:
+        self._most = most
+        self._least = least
+        self._adaptive = adaptive
+        self._limit = float(max(least, 4) if adaptive else most)
+        self._jitter = jitter
+        self._under_way: dict[int, _UnderWay] = {}
+        self._timeout_s = RESEND_AFTER_S
+        self._quickest_s: float | None = None
+        self.resent = 0
+
+    @property
+    def limit(self) -> int:
+        return int(self._limit)
+
+    @property
+    def under_way(self) -> set[int]:
+        return set(self._under_way)
+
+    def free(self) -> int:
+        """How many more may be sent now."""
+        return max(0, self.limit - len(self._under_way))
+
+    def sent(self, seq: int, now_s: float) -> None:
+        """The message was handed to the connection."""
+        spread = 1.0 + JITTER * (2.0 * self._jitter() - 1.0)
+        self._under_way[seq] = _UnderWay(now_s, now_s + self._timeout_s * spread)
+
+    def expire(self, now_s: float) -> int:
+        """Forget what got no answer in time, so that it is chosen again; how many."""
+        late = [seq for seq, way in self._under_way.items() if way.due_s <= now_s]
+        for seq in late:
+            del self._under_way[seq]
+        if late:
+            self._timeout_s = min(self._timeout_s * 2, RESEND_CAP_S)
+            self._limit = max(self._least, self._limit / 2) if self._adaptive else self._limit
+            self.resent += len(late)
+        return len(late)
+
+    def next_due_s(self) -> float | None:
+        """When the next one expires."""
+        return min((way.due_s for way in self._under_way.values()), default=None)
+
+    def settle(self, ranges: Iterable[tuple[int, int]], now_s: float) -> int:
+        """The city answered for these; how many of them were under way."""
+        done = 0
+        for first, last in ranges:
+            if last - first > len(self._under_way):
+                seqs = [seq for seq in self._under_way if first <= seq <= last]
+            else:
+                seqs = [seq for seq in range(first, last + 1) if seq in self._under_way]
+            for seq in seqs:
+                self._answered(now_s - self._under_way.pop(seq).sent_s)
+            done += len(seqs)
+        if done:
+            self._timeout_s = RESEND_AFTER_S
+        return done
+
+    def clear(self) -> None:
+        """The connection is gone: everything is to be sent again."""
+        self._under_way.clear()
+
+    def _answered(self, took_s: float) -> None:
+        if not self._adaptive:
+            return
+        if self._quickest_s is None or took_s < self._quickest_s:
+            self._quickest_s = took_s
+        if took_s > _SLOW_FACTOR * self._quickest_s + _SLOW_MARGIN_S:
+            self._limit = max(self._least, self._limit * 0.9)
+        else:
+            self._limit = min(self._most, self._limit + 1.0 / self._limit + 0.25)
