@@ -15,3 +15,7 @@ def shared_data() -> Path:
     if not _SHARED_DATA.is_dir():
         pytest.skip("no recordings: ../shared/data does not exist beside the repository")
     return _SHARED_DATA
+
+
+#: Real servers as fixtures: mosquitto, influx_database, postgres_url, smtp, …
+pytest_plugins = ["tests.servers"]
