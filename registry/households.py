@@ -1,8 +1,8 @@
 """Households and the people to be told for them.
 
 An address, a contact's name and a channel's address are sealed: ``open_household`` is the one
-function that reads them, its caller must hold ``household.open`` and the opening is recorded. Everybody else sees
-``masked`` forms.
+function that reads them, its caller must hold ``household.open`` and the opening is recorded.
+Everybody else sees ``masked`` forms.
 """
 
 from __future__ import annotations

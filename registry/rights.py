@@ -164,6 +164,15 @@ def may(actor: Actor, action: Action, object: Place | None = None) -> bool:
     return True
 
 
+def may_somewhere(actor: Actor, action: Action) -> bool:
+    """Whether the actor may do the action to anything at all."""
+    try:
+        require_somewhere(actor, action)
+    except Forbidden:
+        return False
+    return True
+
+
 def check_roles(roles: Iterable[str]) -> tuple[Role, ...]:
     """The roles themselves. Raises ``ValueError`` that names the wrong one and what was expected."""
     checked = []

@@ -1,0 +1,255 @@
+"""Detectors: those heard and nobody's yet, those in service, those retired."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import BaseModel, Field
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from gateway.api.common import (
+    DEFAULT_LIMIT,
+    Cursor,
+    IfMatch,
+    Limit,
+    ObjectId,
+    Page,
+    SiteId,
+    Wanted,
+    at,
+    check_match,
+    decode_cursor,
+    differences,
+    etag_of,
+    page_of,
+    set_etag,
+    within,
+)
+from gateway.door import Asker, allow, need, rooms
+from gateway.problems import documented
+from registry import audit
+from registry.models import Detector, Household, Site
+from registry.sites import (
+    NoSuch,
+    Registration,
+    change_detector,
+    place_of_detector,
+    place_of_site,
+    register_detectors,
+)
+
+router = APIRouter(prefix="/detectors", tags=["detectors"])
+_Reader = Annotated[Asker, Depends(need("detector.read", by_object=True))]
+_Writer = Annotated[Asker, Depends(need("detector.write", by_object=True))]
+#: Detectors registered by one request; a bigger register comes by import.
+MAX_BULK = 500
+Status = Literal["unregistered", "in_service", "retired"]
+
+
+class AcceptIn(Wanted):
+    """Whose a detector is and what it is."""
+
+    household_id: ObjectId | None = Field(default=None, description="none: the site's own")
+    model_id: ObjectId | None = None
+    place: Annotated[str, Field(max_length=100, examples=["stove"])] = ""
+
+
+class RegistrationIn(AcceptIn):
+    """A detector by how its own protocol names it; heard already or not."""
+
+    source: Annotated[str, Field(min_length=1, max_length=40, examples=["native"])]
+    address: Annotated[str, Field(min_length=1, max_length=200, examples=["0a12"])]
+
+
+class RegistrationsIn(Wanted):
+    """Detectors of one site."""
+
+    site_id: SiteId
+    detectors: Annotated[list[RegistrationIn], Field(min_length=1, max_length=MAX_BULK)]
+
+
+class DetectorPatch(AcceptIn):
+    """Only the fields sent change."""
+
+    status: Status = "in_service"
+    alarm_settings: dict[str, Any] = Field(
+        default_factory=dict, description="what differs from the model's"
+    )
+
+
+class DetectorOut(BaseModel):
+    """A detector; `maker`, `model_name`, `firmware`, `online` are what it says of itself."""
+
+    id: str
+    site_id: str
+    source: str
+    address: str
+    status: Status
+    household_id: str | None
+    model_id: str | None
+    place: str
+    alarm_settings: dict[str, Any]
+    maker: str | None
+    model_name: str | None
+    firmware: str | None
+    online: bool | None
+    first_seen_at: str | None
+    registered_at: str | None
+
+
+class DetectorsOut(BaseModel):
+    """What was registered, in the order it was sent."""
+
+    items: list[DetectorOut]
+
+
+_EDITABLE = ("household_id", "model_id", "place", "status", "alarm_settings")
+_SAID = ("id", "site_id", "source", "address", "maker", "model_name", "firmware", "online")
+
+
+def _editable(detector: Detector) -> dict[str, Any]:
+    return {name: getattr(detector, name) for name in _EDITABLE}
+
+
+def _etag(detector: Detector) -> str:
+    return etag_of("detector", detector.id, _editable(detector))
+
+
+def _out(detector: Detector) -> DetectorOut:
+    return DetectorOut(
+        **{name: getattr(detector, name) for name in _SAID},
+        **_editable(detector),
+        first_seen_at=at(detector.first_seen_us),
+        registered_at=at(detector.registered_us),
+    )
+
+
+async def _one(session: AsyncSession, detector_id: str, *, lock: bool = False) -> Detector:
+    detector = await session.get(Detector, detector_id, with_for_update=lock or None)
+    if detector is None:
+        raise NoSuch("detector", detector_id)
+    return detector
+
+
+@router.get(
+    "", response_model=Page[DetectorOut], summary="List detectors", responses=documented(401, 403, 422)
+)
+async def list_detectors(
+    request: Request,
+    asker: _Reader,
+    status: Status | None = None,
+    site: SiteId | None = None,
+    source: Annotated[str | None, Query(max_length=40)] = None,
+    address: Annotated[str | None, Query(max_length=200, description="exactly")] = None,
+    household: ObjectId | None = None,
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
+) -> Page[DetectorOut]:
+    """By id; the filters combine. `status=unregistered`: heard, and waiting for somebody."""
+    query = (
+        select(Detector)
+        .join(Site, Detector.site_id == Site.id)
+        .outerjoin(Household, Detector.household_id == Household.id)
+        .where(*within(asker.reach, Site.unit_code, Household.unit_code))
+    )
+    exact = (
+        (Detector.status, status), (Detector.site_id, site), (Detector.source, source),
+        (Detector.address, address), (Detector.household_id, household),
+    )  # fmt: skip
+    query = query.where(*(column == value for column, value in exact if value is not None))
+    if (key := decode_cursor(cursor, str)) is not None:
+        query = query.where(Detector.id > key[0])
+    async with rooms(request).database.read() as session:
+        rows = list(await session.scalars(query.order_by(Detector.id).limit(limit + 1)))
+    page, following = page_of(rows, limit, lambda row: (row.id,))
+    return Page(items=[_out(row) for row in page], next=following)
+
+
+@router.get(
+    "/{detector_id}", response_model=DetectorOut, summary="One detector",
+    responses=documented(401, 403, 404, 422),
+)  # fmt: skip
+async def get_detector(
+    detector_id: ObjectId, request: Request, response: Response, asker: _Reader
+) -> DetectorOut:
+    """With its ETag."""
+    async with rooms(request).database.read() as session:
+        allow(asker, "detector.read", await place_of_detector(session, detector_id))
+        detector = await _one(session, detector_id)
+    set_etag(response, _etag(detector))
+    return _out(detector)
+
+
+@router.post(
+    "", response_model=DetectorsOut, summary="Register detectors",
+    responses=documented(401, 403, 404, 409, 422),
+)  # fmt: skip
+async def post_detectors(body: RegistrationsIn, request: Request, asker: _Writer) -> DetectorsOut:
+    """All or none, heard already or not; sending it again changes nothing. Their site is told."""
+    wanted = [Registration(**entry.model_dump()) for entry in body.detectors]
+    return DetectorsOut(items=await _register(request, asker, body.site_id, wanted))
+
+
+@router.post(
+    "/{detector_id}/accept", response_model=DetectorOut, summary="Accept a heard detector",
+    responses=documented(401, 403, 404, 409, 422),
+)  # fmt: skip
+async def accept_detector(
+    detector_id: ObjectId, body: AcceptIn, request: Request, asker: _Writer
+) -> DetectorOut:
+    """Into a household, or as its site's own."""
+    async with rooms(request).database.read() as session:
+        allow(asker, "detector.write", await place_of_detector(session, detector_id))
+        detector = await _one(session, detector_id)
+    wanted = Registration(detector.source, detector.address, **body.model_dump())
+    (out,) = await _register(request, asker, detector.site_id, [wanted])
+    return out
+
+
+async def _register(
+    request: Request, asker: Asker, site_id: str, wanted: list[Registration]
+) -> list[DetectorOut]:
+    city = rooms(request)
+    now_us = city.clock.now_us()
+    async with city.database.write() as session:
+        allow(asker, "detector.write", await place_of_site(session, site_id))
+        detectors = await register_detectors(session, site_id, wanted, now_us=now_us)
+        for detector in detectors:
+            await audit.append(
+                session, actor=asker.actor, origin=asker.origin, action="detector.register",
+                object_kind="detector", object_id=detector.id, now_us=now_us,
+                after=_editable(detector),
+            )  # fmt: skip
+    return [_out(detector) for detector in detectors]
+
+
+@router.patch(
+    "/{detector_id}", response_model=DetectorOut, summary="Change a detector",
+    responses=documented(401, 403, 404, 409, 412, 422, 428),
+)  # fmt: skip
+async def patch_detector(
+    detector_id: ObjectId,
+    body: DetectorPatch,
+    request: Request,
+    response: Response,
+    asker: _Writer,
+    if_match: IfMatch = None,
+) -> DetectorOut:
+    """Only the fields sent change; its site is told."""
+    city = rooms(request)
+    async with city.database.write() as session:
+        allow(asker, "detector.write", await place_of_detector(session, detector_id))
+        detector = await _one(session, detector_id, lock=True)
+        check_match(if_match, _etag(detector))
+        before, after = differences(_editable(detector), body.model_dump(exclude_unset=True))
+        if after:
+            await change_detector(session, detector, **after)
+            await audit.append(
+                session, actor=asker.actor, origin=asker.origin, action="detector.change",
+                object_kind="detector", object_id=detector_id, now_us=city.clock.now_us(),
+                before=before, after=after,
+            )  # fmt: skip
+    set_etag(response, _etag(detector))
+    return _out(detector)

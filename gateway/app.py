@@ -1,0 +1,126 @@
+"""The HTTP door put together: routers, errors, headers, limits.
+
+``create_app(city)`` returns the application; it refuses to be built with a route that declares no need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Final
+
+from fastapi import APIRouter, FastAPI
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway import problems
+from gateway.api import PREFIX, health, routers
+from gateway.door import Rooms, check_declared
+from registry.identity import Identity
+
+#: A request's body; a bulk registration of 500 detectors is about 100 kB.
+MAX_BODY_BYTES: Final = 1 << 20
+#: The pages need nothing from elsewhere but map tiles; styles are set by script, not written inline.
+_CSP: Final = (
+    "default-src 'self'; img-src 'self' data: https://tile.openstreetmap.org; object-src 'none'; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+_HEADERS: Final = {
+    "Content-Security-Policy": _CSP,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=(self)",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+#: Half a year; only ever sent over TLS.
+_HSTS: Final = "max-age=15768000"
+_TOO_LARGE: Final = problems.ProblemError(
+    413, "content-too-large", "Content Too Large", f"a body has at most {MAX_BODY_BYTES} bytes"
+)
+
+
+class SecurityHeaders:
+    """Adds the strict headers to every answer; answers of the API are never cached."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+                if scope["path"].startswith(PREFIX):
+                    headers.setdefault("Cache-Control", "no-store")
+                if scope["scheme"] == "https":
+                    headers.setdefault("Strict-Transport-Security", _HSTS)
+            await send(message)
+
+        await self._app(scope, receive, sending)
+
+
+class BodyLimit:
+    """Refuses a body that says it is too large at once, and one that turns out so while it is read."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        stated = Headers(scope=scope).get("content-length", "0")
+        if not stated.isdigit() or int(stated) > MAX_BODY_BYTES:
+            await problems.response_of(_TOO_LARGE)(scope, receive, send)
+            return
+        taken = 0
+
+        async def receiving() -> Message:
+            nonlocal taken
+            message = await receive()
+            taken += len(message.get("body", b""))
+            if taken > MAX_BODY_BYTES:
+                raise HTTPException(_TOO_LARGE.status)
+            return message
+
+        await self._app(scope, receiving, send)
+
+
+def create_app(
+    city: Rooms, *, extra: Sequence[APIRouter] = (), identity: Identity | None = None
+) -> FastAPI:
+    """The application over an open city. ``extra`` are routers outside /api/v1, such as the pages."""
+    app = FastAPI(
+        title="Utaa",
+        version=version("utaa"),
+        description=(
+            "Smoke and CO alarms of a city: its register, readings, incidents and who was told. "
+            "Times are RFC 3339 UTC. Lists go on by `cursor`. Changes need `If-Match`. "
+            "Errors are RFC 9457 problem details. Sign in by session cookie (unsafe methods with "
+            "`X-CSRF-Token`) or send `Authorization: Bearer`."
+        ),
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.city = city
+    app.state.identity = identity or Identity(city.database, city.clock)
+    problems.install(app)
+    app.include_router(health.router)
+    for router in routers():
+        app.include_router(router, prefix=PREFIX)
+    for router in extra:
+        app.include_router(router)
+    app.add_middleware(BodyLimit)
+    app.add_middleware(SecurityHeaders)
+    check_declared(app)
+    return app

@@ -1,0 +1,165 @@
+"""The door: who is asking, and whether they may.
+
+Cast: ``Need`` (what a route declares), ``Asker`` (who stands at the door), ``check_declared`` (no route
+without a need, so the API is closed by default).
+
+A request's journey: an ``Authorization: Bearer`` token, else the session cookie, else anybody → an
+unsafe method with a cookie must carry the session's CSRF token → ``registry.rights`` decides.
+
+``need("site.read")`` asks for the right *everywhere*. A route that asks itself about the one object it
+touches, or filters its list by ``asker.reach``, says ``need("site.read", by_object=True)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from fastapi import FastAPI, Request
+from fastapi.routing import APIRoute, iter_route_contexts
+from starlette.routing import Mount
+
+from edge.wire.clock import Clock
+from registry.db import Database
+from registry.identity import Identity, Known, same_secret
+from registry.rights import ANYBODY, Action, Actor, Place, Reach, require, require_somewhere
+from registry.sealed import Keyring
+
+CSRF_HEADER: Final = "X-CSRF-Token"
+#: The ``__Host-`` name makes a browser refuse a cookie that another host or path set.
+SECURE_COOKIE: Final = "__Host-utaa_session"
+PLAIN_COOKIE: Final = "utaa_session"
+_SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+#: Files of ours that anybody may fetch, served by a mount and not by a route.
+OPEN_MOUNTS: Final = frozenset({"/static"})
+
+
+class Rooms(Protocol):
+    """What the HTTP door needs of the city."""
+
+    @property
+    def database(self) -> Database: ...
+    @property
+    def keyring(self) -> Keyring: ...
+    @property
+    def clock(self) -> Clock: ...
+
+
+class BadToken(Exception):
+    """The bearer token is unknown, expired or revoked."""
+
+
+class CsrfMissing(Exception):
+    """An unsafe request by cookie without the session's CSRF token, or from another site."""
+
+
+@dataclass(frozen=True)
+class Asker:
+    """Who stands at the door, from where, and where the needed action is theirs."""
+
+    actor: Actor
+    origin: str
+    reach: Reach
+    known: Known | None = None
+
+
+class Need:
+    """A route's declared need; as a dependency it lets the request pass and says who asks."""
+
+    def __init__(self, action: Action, *, by_object: bool) -> None:
+        self.action: Action = action
+        self.by_object = by_object
+
+    async def __call__(self, request: Request) -> Asker:
+        actor, known = await _who(request)
+        reach = require_somewhere(actor, self.action)
+        if not self.by_object:
+            require(actor, self.action)
+        return Asker(actor, origin_of(request), reach, known)
+
+
+def need(action: Action, *, by_object: bool = False) -> Need:
+    """What a route needs, for ``Depends(need(…))``."""
+    return Need(action, by_object=by_object)
+
+
+def allow(asker: Asker, action: Action, place: Place) -> None:
+    """Raises ``Forbidden`` unless the asker may do this to an object at that place."""
+    require(asker.actor, action, place)
+
+
+def rooms(request: Request) -> Rooms:
+    """The city behind this request."""
+    city: Rooms = request.app.state.city
+    return city
+
+
+def identity(request: Request) -> Identity:
+    """The service that knows people, behind this request."""
+    service: Identity = request.app.state.identity
+    return service
+
+
+def origin_of(request: Request) -> str:
+    """The address a request came from, for throttling and the audit."""
+    return request.client.host if request.client else ""
+
+
+def cookie_name(request: Request) -> str:
+    return SECURE_COOKIE if request.url.scheme == "https" else PLAIN_COOKIE
+
+
+async def _who(request: Request) -> tuple[Actor, Known | None]:
+    if hasattr(request.state, "utaa_who"):
+        found: tuple[Actor, Known | None] = request.state.utaa_who
+        return found
+    known = await _known(request)
+    request.state.utaa_who = (known.actor if known else ANYBODY, known)
+    return request.state.utaa_who  # type: ignore[no-any-return]  # just set
+
+
+async def _known(request: Request) -> Known | None:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme:
+        known = await identity(request).known_by_token(token) if scheme.lower() == "bearer" else None
+        if known is None:
+            raise BadToken
+        return known
+    if request.method not in _SAFE_METHODS and request.headers.get("Sec-Fetch-Site") == "cross-site":
+        raise CsrfMissing
+    cookie = request.cookies.get(cookie_name(request))
+    known = await identity(request).known_by_session(cookie) if cookie else None
+    if known is not None and request.method not in _SAFE_METHODS:
+        sent = request.headers.get(CSRF_HEADER, "")
+        if known.csrf is None or not same_secret(sent, known.csrf):
+            raise CsrfMissing
+    return known
+
+
+def needs_of(app: FastAPI) -> Iterator[tuple[str, str, Need | None]]:
+    """(method, path, declared need) of every route; None where a route declares none."""
+    for context in iter_route_contexts(app.routes):
+        route: Any = context.original_route
+        path = context.path or ""
+        if isinstance(route, Mount) and route.path in OPEN_MOUNTS:
+            continue
+        found = _need_in(route.dependant) if isinstance(route, APIRoute) else None
+        for method in sorted(getattr(route, "methods", None) or {"*"}):
+            yield method, path, found
+
+
+def _need_in(dependant: Any) -> Need | None:
+    for inner in dependant.dependencies:
+        if isinstance(inner.call, Need):
+            return inner.call
+        if (found := _need_in(inner)) is not None:
+            return found
+    return None
+
+
+def check_declared(app: FastAPI) -> None:
+    """Raises ``RuntimeError`` naming the routes that declare no need: a program's own mistake."""
+    bare = [f"{method} {path}" for method, path, found in needs_of(app) if found is None]
+    if bare:
+        raise RuntimeError(f"routes without a declared need: {', '.join(bare)}")

@@ -1,0 +1,191 @@
+"""Every error as RFC 9457 problem details: the one module that knows both domain errors and HTTP.
+
+``type`` is ``urn:utaa:problem:<word>`` and closed; ``title`` goes with it; ``detail`` is about this
+request; ``errors`` names wrong fields. What was sent is never repeated: it may be personal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any, Final
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
+from starlette.exceptions import HTTPException
+
+from gateway.door import CSRF_HEADER, BadToken, CsrfMissing
+from registry.db import DatabaseUnavailable
+from registry.identity import BadLogin, Throttled, WrongCredentials
+from registry.passwords import WeakPassword
+from registry.rights import Forbidden
+from registry.sealed import KeyringError
+from registry.sites import Conflict, NoSuch
+
+MEDIA_TYPE: Final = "application/problem+json"
+_PREFIX: Final = "urn:utaa:problem:"
+log = structlog.get_logger("gateway.http")
+
+
+class FieldError(BaseModel):
+    """One wrong field."""
+
+    field: str = Field(description="where, as a dotted path from `body`, `query`, `path` or `header`")
+    detail: str = Field(description="what is wrong and what was expected")
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem details."""
+
+    type: str = Field(examples=["urn:utaa:problem:not-found"])
+    title: str = Field(examples=["Not found"])
+    status: int = Field(examples=[404])
+    detail: str | None = None
+    errors: list[FieldError] | None = None
+
+
+@dataclass
+class ProblemError(Exception):
+    """A refusal that is about HTTP itself (a precondition, a cursor); domain errors have their own."""
+
+    status: int
+    word: str
+    title: str
+    detail: str | None = None
+    errors: list[FieldError] | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+def wrong_field(name: str, detail: str) -> ProblemError:
+    """A value that is well formed and still wrong."""
+    return ProblemError(
+        422, "invalid", "The request is not valid", errors=[FieldError(field=name, detail=detail)]
+    )
+
+
+_Maker = Callable[[Any], ProblemError]
+
+
+def _forbidden(error: Forbidden) -> ProblemError:
+    if error.reason == "not_signed_in":
+        return _unauthorised("sign in, or send an API token")
+    detail = {"no_role": "none of your roles allows it", "out_of_area": "it lies outside your area"}
+    return ProblemError(403, "forbidden", "Not allowed", f"{error.action}: {detail[error.reason]}")
+
+
+def _unauthorised(detail: str) -> ProblemError:
+    return ProblemError(
+        401, "not-signed-in", "Not signed in", detail, headers={"WWW-Authenticate": "Bearer"}
+    )
+
+
+def _throttled(error: Throttled) -> ProblemError:
+    headers = {"Retry-After": str(error.retry_after_s)}
+    return ProblemError(429, "too-many-attempts", "Too many attempts", str(error), headers=headers)
+
+
+def _not_found(error: NoSuch) -> ProblemError:
+    return ProblemError(404, "not-found", "Not found", str(error))
+
+
+def _conflict(error: Conflict) -> ProblemError:
+    errors = [FieldError(field=f"body.{error.field}", detail=str(error))]
+    return ProblemError(409, "conflict", "It contradicts what is recorded", str(error), errors)
+
+
+def _database(error: Exception) -> ProblemError:
+    log.error("http.database_unavailable", error=type(error).__name__)
+    return ProblemError(
+        503, "database-unavailable", "The database does not answer", headers={"Retry-After": "5"}
+    )
+
+
+def _http(error: HTTPException) -> ProblemError:
+    title = HTTPStatus(error.status_code).phrase
+    if error.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        title = "Content Too Large"  # RFC 9110's word for it; older Pythons have the older one
+    word = title.lower().replace(" ", "-")
+    detail = error.detail if error.detail != title else None
+    return ProblemError(error.status_code, word, title, detail, headers=dict(error.headers or {}))
+
+
+def _validation(error: RequestValidationError) -> ProblemError:
+    errors = [
+        FieldError(field=".".join(str(part) for part in item["loc"]), detail=item["msg"])
+        for item in error.errors()
+    ]
+    return ProblemError(422, "invalid", "The request is not valid", errors=errors)
+
+
+def _unexpected(_error: Exception) -> ProblemError:
+    return ProblemError(500, "internal", "Something went wrong here; it has been recorded")
+
+
+_MAKERS: Final[dict[type[Exception], _Maker]] = {
+    ProblemError: lambda error: error,
+    Forbidden: _forbidden,
+    BadToken: lambda _: _unauthorised("the API token is unknown, expired or revoked"),
+    CsrfMissing: lambda _: ProblemError(
+        403, "csrf", "Not sent by our own page", f"send the session's token as {CSRF_HEADER}"
+    ),
+    WrongCredentials: lambda _: ProblemError(
+        401, "wrong-credentials", "The login, password or code is wrong"
+    ),
+    Throttled: _throttled,
+    BadLogin: lambda error: wrong_field("body.login", str(error)),
+    WeakPassword: lambda error: wrong_field("body.password", str(error)),
+    NoSuch: _not_found,
+    Conflict: _conflict,
+    IntegrityError: lambda _: ProblemError(
+        409, "conflict", "It contradicts what is recorded", "somebody changed it just now; try again"
+    ),
+    KeyringError: lambda error: ProblemError(503, "key-missing", "A sealed field cannot be opened"),
+    DatabaseUnavailable: _database,
+    OperationalError: _database,
+    InterfaceError: _database,
+    ConnectionError: _database,
+    HTTPException: _http,
+    RequestValidationError: _validation,
+    Exception: _unexpected,
+}
+
+
+def response_of(problem: ProblemError) -> JSONResponse:
+    """The problem as a response."""
+    body = Problem(
+        type=_PREFIX + problem.word,
+        title=problem.title,
+        status=problem.status,
+        detail=problem.detail,
+        errors=problem.errors,
+    )
+    return JSONResponse(
+        body.model_dump(exclude_none=True), problem.status, problem.headers, media_type=MEDIA_TYPE
+    )
+
+
+def install(app: FastAPI) -> None:
+    """Let every exception leave as a problem."""
+
+    def handler(make: _Maker) -> Callable[[Request, Exception], Any]:
+        async def handle(_request: Request, error: Exception) -> JSONResponse:
+            return response_of(make(error))
+
+        return handle
+
+    for kind, make in _MAKERS.items():
+        app.add_exception_handler(kind, handler(make))
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """``responses=`` of a route: these statuses, as problems."""
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {
+        status: {"description": HTTPStatus(status).phrase, "model": Problem, "content": content}
+        for status in statuses
+    }

@@ -1,0 +1,101 @@
+"""The city's HTTP door over a temporary database, and people to knock at it."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from pwdlib import PasswordHash
+from pwdlib.hashers.argon2 import Argon2Hasher
+
+import alerts.models  # noqa: F401  # its tables belong to the metadata
+import gateway.models  # noqa: F401  # and its
+from edge.wire.clock import EARLIEST_US, ManualClock
+from gateway.app import create_app
+from registry.db import Base, Database
+from registry.identity import Identity
+from registry.passwords import Passwords
+from registry.sealed import Keyring
+
+PASSWORD = "correct horse battery"
+NOW_US = EARLIEST_US + 200_000_000_000_000
+
+
+@dataclass
+class TestCity:
+    """What the HTTP door needs of a city."""
+
+    __test__ = False
+    database: Database
+    keyring: Keyring
+    clock: ManualClock
+
+
+def cheap_passwords() -> Passwords:
+    """Argon2id all the same, with the smallest cost: the tests are not a safe."""
+    return Passwords(PasswordHash((Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1),)))
+
+
+@pytest.fixture
+async def city(tmp_path: Path) -> AsyncIterator[TestCity]:
+    database = Database(f"sqlite:///{tmp_path}/city.db")
+    async with database.engine.begin() as connection:
+        await connection.run_sync(Base.metadata.create_all)
+    yield TestCity(database, Keyring({"k001": base64.b64decode("A" * 43 + "=")}), ManualClock(NOW_US))
+    await database.close()
+
+
+@pytest.fixture
+def people(city: TestCity) -> Identity:
+    return Identity(city.database, city.clock, passwords=cheap_passwords())
+
+
+@pytest.fixture
+def app(city: TestCity, people: Identity) -> FastAPI:
+    return create_app(city, identity=people)
+
+
+@dataclass
+class Door:
+    """Makes clients that stand at the door as somebody."""
+
+    app: FastAPI
+    people: Identity
+    scheme: str = "https"
+
+    def client(self, **headers: str) -> httpx.AsyncClient:
+        transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
+        return httpx.AsyncClient(
+            transport=transport, base_url=f"{self.scheme}://city.test/api/v1", headers=headers
+        )
+
+    async def machine(self, roles: Sequence[str]) -> httpx.AsyncClient:
+        """A client with an API token of these roles."""
+        token = await self.people.new_token("test", roles, 1)
+        return self.client(Authorization=f"Bearer {token}")
+
+    async def signed_in(self, login: str, roles: Sequence[str]) -> httpx.AsyncClient:
+        """A client with a session cookie and its CSRF header."""
+        await self.people.new_person(login, PASSWORD, roles)
+        async with self.client() as first:
+            answer = await first.post("/session", json={"login": login, "password": PASSWORD})
+            assert answer.status_code == 201, answer.text
+            client = self.client(**{"X-CSRF-Token": answer.json()["csrf"]})
+            client.cookies = first.cookies
+        return client
+
+
+@pytest.fixture
+def door(app: FastAPI, people: Identity) -> Door:
+    return Door(app, people)
+
+
+@pytest.fixture
+async def registrar(door: Door) -> AsyncIterator[httpx.AsyncClient]:
+    async with await door.machine(["registrar"]) as client:
+        yield client
