@@ -13,7 +13,6 @@ from sqlalchemy import ColumnElement, or_
 from sqlalchemy.orm import InstrumentedAttribute
 
 from edge.wire.clock import rfc3339
-from edge.wire.identity import SITE_PATTERN
 from gateway.problems import ProblemError, wrong_field
 from registry.rights import Reach
 
@@ -22,7 +21,9 @@ DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 500
 
 Item = TypeVar("Item")
-SiteId = Annotated[str, Field(pattern=SITE_PATTERN, examples=["khoroo-1116-07"])]
+#: ``edge.wire.identity.SITE_PATTERN`` as pydantic's engine and OpenAPI read it: ``$`` is the very end.
+_SITE_PATTERN: Final = r"^[a-z0-9][a-z0-9-]{0,62}$"
+SiteId = Annotated[str, Field(pattern=_SITE_PATTERN, examples=["khoroo-1116-07"])]
 ObjectId = Annotated[str, Field(min_length=1, max_length=64)]
 Latitude = Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False)]
 Longitude = Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False)]
