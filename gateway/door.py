@@ -131,10 +131,19 @@ async def _known(request: Request) -> Known | None:
     cookie = request.cookies.get(cookie_name(request))
     known = await identity(request).known_by_session(cookie) if cookie else None
     if known is not None and request.method not in _SAFE_METHODS:
-        sent = request.headers.get(CSRF_HEADER, "")
+        sent = request.headers.get(CSRF_HEADER, "") or await _csrf_of_form(request)
         if known.csrf is None or not same_secret(sent, known.csrf):
             raise CsrfMissing
     return known
+
+
+async def _csrf_of_form(request: Request) -> str:
+    """A page's form without JavaScript sends the token as its field ``csrf``."""
+    kind = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if kind != "application/x-www-form-urlencoded":
+        return ""
+    sent = (await request.form(max_files=0)).get("csrf")
+    return sent if isinstance(sent, str) else ""
 
 
 def needs_of(app: FastAPI) -> Iterator[tuple[str, str, Need | None]]:

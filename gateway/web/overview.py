@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from sqlalchemy import case, func, select
+from sqlalchemy import ColumnElement, case, false, func, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
 
 from alerts.models import AlarmRecord, Delivery, Incident, Notification
 from edge.wire.messages import CLASS_OF
 from gateway.models import LatestReading, SiteState
 from registry.models import Detector, Household, Site
+from registry.rights import Reach
 
 #: Cards above this are counted, not drawn: an old phone must still open the page in a fire.
 MAX_INCIDENTS = 50
@@ -85,49 +87,55 @@ class Overview:
     danger: int
     troubles: int
     sites_total: int
-    detectors_total: int
 
     @property
     def hidden_incidents(self) -> int:
         return self.danger + self.troubles - len(self.open)
 
 
-async def overview(session: AsyncSession, now_us: int) -> Overview:
-    """Read the page's content; a handful of statements however large the city is."""
-    counts = await _open_counts(session)
-    open_cards = await _incidents(session, Incident.open_key.is_not(None))
+async def overview(session: AsyncSession, now_us: int, reach: Reach) -> Overview:
+    """Read the page's content for somebody who may see so much of the city."""
+    incidents_seen, sites_seen = _within(reach, Incident.unit_code), _within(reach, Site.unit_code)
+    counts = await _open_counts(session, incidents_seen)
+    open_cards = await _incidents(session, Incident.open_key.is_not(None), incidents_seen)
     recent = await _incidents(
         session,
+        incidents_seen,
         Incident.open_key.is_(None),
         func.coalesce(Incident.resolved_us, Incident.cleared_us) > now_us - RECENT_US,
     )
-    sites = await _sites(session)
+    sites = await _sites(session, sites_seen)
     return Overview(
         open=open_cards,
         recent=recent,
         sites=sites,
         danger=counts.get("alarm", 0),
         troubles=sum(count for name, count in counts.items() if name != "alarm"),
-        sites_total=await session.scalar(select(func.count()).select_from(Site)) or 0,
-        detectors_total=await session.scalar(select(func.count()).select_from(Detector)) or 0,
+        sites_total=await session.scalar(select(func.count()).select_from(Site).where(sites_seen)) or 0,
     )
 
 
-async def _open_counts(session: AsyncSession) -> dict[str, int]:
+def _within(reach: Reach, unit_code: InstrumentedAttribute[str | None]) -> ColumnElement[bool]:
+    if reach.everywhere:
+        return true()
+    return or_(*(unit_code.startswith(code, autoescape=True) for code in reach.unit_codes), false())
+
+
+async def _open_counts(session: AsyncSession, seen: ColumnElement[bool]) -> dict[str, int]:
     rows = await session.execute(
         select(Incident.alarm_class, func.count())
-        .where(Incident.open_key.is_not(None))
+        .where(Incident.open_key.is_not(None), seen)
         .group_by(Incident.alarm_class)
     )
     return dict(rows.tuples().all())
 
 
-async def _incidents(session: AsyncSession, *conditions: object) -> list[IncidentCard]:
+async def _incidents(session: AsyncSession, *conditions: ColumnElement[bool]) -> list[IncidentCard]:
     rows = await session.execute(
         select(Incident, Household.label, Site.title)
         .outerjoin(Household, Household.id == Incident.household_id)
         .outerjoin(Site, Site.id == Incident.site_id)
-        .where(*conditions)  # type: ignore[arg-type]  # SQLAlchemy's own conditions
+        .where(*conditions)
         .order_by(_CLASS_ORDER, Incident.raised_us.desc())
         .limit(MAX_INCIDENTS)
     )
@@ -170,11 +178,12 @@ async def _fill_cards(session: AsyncSession, cards: dict[str, IncidentCard]) -> 
         cards[incident_id].accepted = count
 
 
-async def _sites(session: AsyncSession) -> list[SiteCard]:
+async def _sites(session: AsyncSession, seen: ColumnElement[bool]) -> list[SiteCard]:
     alarms = await _active_alarms(session)
     rows = await session.execute(
         select(Site.id, Site.title, SiteState.state, SiteState.heard_us)
         .outerjoin(SiteState, SiteState.site_id == Site.id)
+        .where(seen)
         .order_by(Site.id)
     )
     cards = [

@@ -36,9 +36,9 @@
     setTimeout(() => { busy = false; if (due) refresh(); }, CALM_MS);
   };
 
-  const stream = new EventSource("/api/v1/live");
+  const stream = new EventSource("/changes");
   stream.onopen = () => { say(true); refresh(); };
   stream.onerror = () => say(false);
-  ["incident", "site", "detector", "reading", "gap"].forEach((kind) => stream.addEventListener(kind, refresh));
+  stream.addEventListener("changed", refresh);
   setInterval(refresh, STALE_MS);
 })();

@@ -1,0 +1,241 @@
+"""Addresses of the pages: the overview, signing in, the first start."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Depends, FastAPI, Form, Request, Response
+from fastapi.responses import RedirectResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from sqlalchemy import select
+from sse_starlette import EventSourceResponse
+from starlette.responses import HTMLResponse
+from starlette.staticfiles import StaticFiles
+
+from alerts import incidents
+from gateway.city import City
+from gateway.door import Asker, cookie_name, identity, need, origin_of
+from gateway.web.overview import overview
+from gateway.web.words import DEFAULT_LANGUAGE, LANGUAGES, Words, words_for
+from registry.identity import ABSOLUTE_US, BadLogin, Throttled, WrongCredentials
+from registry.models import Person
+from registry.passwords import WeakPassword
+from registry.rights import Forbidden, Reach, may_somewhere, require_somewhere
+
+router = APIRouter(tags=["pages"], include_in_schema=False)
+_FOLDER = Path(__file__).parent
+_LANGUAGE_COOKIE = "utaa_language"
+_YEAR_S = 365 * 24 * 3600
+#: A watching page is told at most this seldom that nothing happened, to keep proxies awake.
+_PING_S = 15
+_templates = Environment(
+    loader=FileSystemLoader(_FOLDER / "templates"),
+    autoescape=select_autoescape(),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+Anybody = Annotated[Asker, Depends(need("page.read"))]
+
+
+def mount_static(app: FastAPI) -> None:
+    """Our own style sheet, script and icon."""
+    app.mount("/static", StaticFiles(directory=_FOLDER / "static"), name="static")
+
+
+@router.get("/")
+async def home(request: Request, asker: Anybody) -> Response:
+    """What burns now; signing in first, unless the overview is open to everybody."""
+    reach = _reach(request, asker)
+    if reach is None:
+        return RedirectResponse(await _first_door(request), 303)
+    return _page("overview.html", request, asker, **await _overview(request, asker, reach))
+
+
+@router.get("/overview")
+async def overview_fragment(request: Request, asker: Anybody) -> Response:
+    """The changing part of the first page."""
+    reach = _reach(request, asker)
+    if reach is None:
+        return HTMLResponse("", 401)
+    return _page("overview_fragment.html", request, asker, **await _overview(request, asker, reach))
+
+
+@router.get("/changes")
+async def changes(request: Request, asker: Anybody) -> Response:
+    """A stream that says only *that* something changed; the page then asks what."""
+    if _reach(request, asker) is None:
+        return HTMLResponse("", 401)
+    hub = _city(request).hub
+
+    async def ticks() -> AsyncIterator[dict[str, str]]:
+        with hub.subscribe(frozenset({"incident", "site", "detector", "reading"})) as watcher:
+            async for event in watcher.events():
+                yield {"event": "changed", "data": event.topic}
+
+    return EventSourceResponse(ticks(), ping=_PING_S)
+
+
+@router.get("/signin")
+async def sign_in_form(request: Request, asker: Anybody, next: str = "/") -> Response:
+    """The form."""
+    return _page("signin.html", request, asker, problem=None, login=None, next=next)
+
+
+@router.post("/signin")
+async def sign_in(
+    request: Request,
+    asker: Anybody,
+    login: Annotated[str, Form(max_length=100)],
+    password: Annotated[str, Form(max_length=256)],
+    next: Annotated[str, Form()] = "/",
+) -> Response:
+    """A new session and its cookie, then on to where they wanted to go (within this site)."""
+    name = cookie_name(request)
+    try:
+        session = await identity(request).sign_in(
+            login, password, origin=origin_of(request), old_token=request.cookies.get(name)
+        )
+    except (WrongCredentials, Throttled) as error:
+        problem = (
+            "Wrong name or password."
+            if isinstance(error, WrongCredentials)
+            else "Too many attempts. Wait a little and try again."
+        )
+        status = 401 if isinstance(error, WrongCredentials) else 429
+        return _page(
+            "signin.html", request, asker, status=status,
+            problem=_words(request)(problem), login=login, next=next,
+        )  # fmt: skip
+    response = RedirectResponse(_inside(next), 303)
+    response.set_cookie(
+        name, session.token, max_age=ABSOLUTE_US // 1_000_000, path="/", httponly=True,
+        samesite="lax", secure=request.url.scheme == "https",
+    )  # fmt: skip
+    return response
+
+
+@router.post("/signout")
+async def sign_out(request: Request, asker: Anybody) -> Response:
+    """Ends the session."""
+    name = cookie_name(request)
+    if token := request.cookies.get(name):
+        await identity(request).sign_out(token, actor=asker.actor, origin=asker.origin)
+    response = RedirectResponse("/signin", 303)
+    response.delete_cookie(name, path="/", secure=request.url.scheme == "https", httponly=True)
+    return response
+
+
+@router.get("/setup")
+async def set_up_form(request: Request, asker: Anybody, code: str = "") -> Response:
+    """The first administrator's form."""
+    return _page("setup.html", request, asker, problem=None, login=None, code=code)
+
+
+@router.post("/setup")
+async def set_up(
+    request: Request,
+    asker: Anybody,
+    code: Annotated[str, Form(max_length=40)],
+    login: Annotated[str, Form(max_length=100)],
+    password: Annotated[str, Form(max_length=256)],
+) -> Response:
+    """The first administrator, by the code from the console."""
+    try:
+        await identity(request).create_first_administrator(
+            code, login, password, origin=origin_of(request)
+        )
+    except (WrongCredentials, Throttled, BadLogin, WeakPassword) as error:
+        words = _words(request)
+        text = {
+            WrongCredentials: words("That code is wrong, used or too old."),
+            Throttled: words("Too many attempts. Wait a little and try again."),
+        }.get(type(error), str(error))
+        return _page("setup.html", request, asker, status=400, problem=text, login=login, code=code)
+    return RedirectResponse("/signin", 303)
+
+
+@router.post("/incidents/{incident_id}/acknowledge")
+async def acknowledge(
+    request: Request,
+    incident_id: str,
+    asker: Annotated[Asker, Depends(need("incident.acknowledge", by_object=True))],
+) -> Response:
+    """Somebody at the desk has taken the incident."""
+    city = _city(request)
+    async with city.database.write() as session:
+        await incidents.acknowledge(session, incident_id, asker.actor.id, city.clock.now_us())
+    city.hub.publish("incident", {"id": incident_id})
+    city.wake_alerts()
+    return RedirectResponse("/", 303)
+
+
+# --- shared ------------------------------------------------------------------------------------------
+
+
+def _city(request: Request) -> City:
+    city: City = request.app.state.city
+    return city
+
+
+def _reach(request: Request, asker: Asker) -> Reach | None:
+    """Which part of the city they may see on the overview; None: none of it."""
+    try:
+        return require_somewhere(asker.actor, "incident.read")
+    except Forbidden:
+        return Reach(everywhere=True) if _city(request).settings.open_overview else None
+
+
+async def _overview(request: Request, asker: Asker, reach: Reach) -> dict[str, Any]:
+    city = _city(request)
+    now_us = city.clock.now_us()
+    async with city.database.read() as session:
+        return {
+            "page": await overview(session, now_us, reach),
+            "now_us": now_us,
+            "may_acknowledge": may_somewhere(asker.actor, "incident.acknowledge"),
+        }
+
+
+async def _first_door(request: Request) -> str:
+    """Setting up, when nobody exists yet; signing in otherwise."""
+    query = (
+        f"?{urlencode({'lang': request.query_params['lang']})}"
+        if "lang" in request.query_params
+        else ""
+    )
+    async with _city(request).database.read() as session:
+        nobody = await session.scalar(select(Person.id).limit(1)) is None
+    return ("/setup" if nobody else "/signin") + query
+
+
+def _inside(address: str) -> str:
+    """The address if it lies in this site, else the first page: no open redirect."""
+    return address if address.startswith("/") and address[1:2] not in ("/", "\\") else "/"
+
+
+def _words(request: Request) -> Words:
+    asked = request.query_params.get("lang") or request.cookies.get(_LANGUAGE_COOKIE)
+    return words_for(asked if asked in LANGUAGES else DEFAULT_LANGUAGE)
+
+
+def _page(
+    template: str, request: Request, asker: Asker, *, status: int = 200, **values: Any
+) -> Response:
+    words = _words(request)
+    html = _templates.get_template(template).render(
+        words=words,
+        signed_in=asker.known is not None,
+        csrf=asker.known.csrf if asker.known else "",
+        plain=False,
+        **values,
+    )
+    response = HTMLResponse(html, status)
+    response.headers["Cache-Control"] = "no-store"
+    if request.query_params.get("lang") in LANGUAGES:
+        response.set_cookie(_LANGUAGE_COOKIE, words.language, max_age=_YEAR_S, samesite="lax")
+    return response
