@@ -1,0 +1,115 @@
+"""The city: everything a gateway process works with, opened once and closed once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from edge.wire.clock import Clock, clock_from_text
+from edge.wire.identity import new_id
+from gateway.live import Hub
+from gateway.metrics import Metrics
+from gateway.settings import GatewaySettings
+from gateway.stores.base import ReadingStore
+from gateway.stores.opening import open_store
+from registry.db import Base, Database
+from registry.models import CityFact
+from registry.sealed import Keyring, ensure_keyring
+
+_STORE_FACT = "store"
+
+
+@dataclass
+class Health:
+    """What the parts of this process last said of themselves; ``/readyz`` shows it.
+
+    A part that is well is absent. The texts name what and where, never a secret.
+    """
+
+    troubles: dict[str, str] = field(default_factory=dict)
+
+    def set(self, part: str, trouble: str | None) -> None:
+        if trouble is None:
+            self.troubles.pop(part, None)
+        else:
+            self.troubles[part] = trouble
+
+
+@dataclass(kw_only=True)
+class City:
+    """Settings, clock, database, keys, reading store, live hub, counters; and who is to be woken."""
+
+    settings: GatewaySettings
+    clock: Clock
+    database: Database
+    keyring: Keyring
+    readings: ReadingStore
+    hub: Hub
+    metrics: Metrics
+    #: the id of this database: new for a new one, and given a new value after a restore
+    store_id: str
+    health: Health = field(default_factory=Health)
+    #: called when there are notifications to send; set by whoever runs the worker
+    wake_alerts: Callable[[], None] = lambda: None
+    #: called when a site's configuration may have changed; set by the ingest worker
+    wake_configs: Callable[[], None] = lambda: None
+
+
+@asynccontextmanager
+async def open_city(settings: GatewaySettings) -> AsyncIterator[City]:
+    """The city of these settings.
+
+    Raises ``DatabaseUnavailable``, ``KeyringError``, ``StoreMisconfigured`` or ``OSError``.
+    """
+    clock = clock_from_text(os.environ.get("UTAA_CLOCK"))
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    keyring = ensure_keyring(settings.effective_key_file)
+    database = Database(settings.effective_database_url)
+    readings = open_store(settings)
+    metrics = Metrics()
+    hub = Hub(metrics)
+    try:
+        await database.check()
+        await prepare_schema(database)
+        yield City(
+            settings=settings,
+            clock=clock,
+            database=database,
+            keyring=keyring,
+            readings=readings,
+            hub=hub,
+            metrics=metrics,
+            store_id=await ensure_store_id(database),
+        )
+    finally:
+        hub.close()
+        await readings.close()
+        await database.close()
+
+
+async def prepare_schema(database: Database) -> None:
+    """Every table there is."""
+    import alerts.models  # noqa: F401
+    import gateway.models  # noqa: F401
+
+    async with database.engine.begin() as connection:
+        await connection.run_sync(Base.metadata.create_all)
+
+
+async def ensure_store_id(database: Database) -> str:
+    """The id of this database's content, made on the first start."""
+    async with database.write() as session:
+        return await _fact(session, _STORE_FACT, new_id())
+
+
+async def _fact(session: AsyncSession, name: str, otherwise: str) -> str:
+    value = await session.scalar(select(CityFact.value).where(CityFact.name == name))
+    if value is None:
+        session.add(CityFact(name=name, value=otherwise))
+        return otherwise
+    return str(value)

@@ -1,0 +1,305 @@
+"""The events lane: events, snapshots, pulses and wills in; one transaction a batch; acknowledged.
+
+One event's journey: decoded and judged by itself → its alarm, device or note applied in the batch's
+transaction, incident and notifications with it → committed → acknowledged, shown live, alerts woken.
+A repeated event is acknowledged and changes nothing. One that breaks the batch is found by applying
+each alone, and set aside; its neighbours go through.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from alerts import incidents
+from alerts.incidents import Applied
+from edge.wire.errors import WireError
+from edge.wire.identity import check_site
+from edge.wire.messages import CommandResult, Event, Heartbeat, Lane, Snapshot, Status, decode
+from edge.wire.topics import SiteLeaf, parse_site_topic
+from gateway.city import City
+from gateway.ingest import sites
+from gateway.ingest.acks import Acks, Publish
+from gateway.ingest.aside import Refusal, set_aside
+from gateway.ingest.inbox import Received
+from gateway.ingest.patience import until_done
+from gateway.live import Topic
+from registry.models import Site
+
+LANE: Lane = "events"
+LEAVES: tuple[SiteLeaf, ...] = ("event", "snapshot", "heartbeat", "status", "result")
+
+Uplink = Event | Snapshot | Heartbeat | Status | CommandResult
+_KINDS: dict[str, Any] = {
+    "event": Event,
+    "snapshot": Snapshot,
+    "heartbeat": Heartbeat,
+    "status": Status,
+    "result": CommandResult,
+}
+#: Edge counters of one pulse that become metrics; an edge that invents more is not followed.
+_MAX_EDGE_REASONS = 40
+
+log = structlog.get_logger()
+
+
+class _Key(msgspec.Struct):
+    """What is read of an event that cannot be used, so that it can be answered."""
+
+    epoch: str
+    seq: int
+
+
+@dataclass
+class _Outcome:
+    """What a transaction did, to be told only after it is committed."""
+
+    acks: Acks = field(default_factory=lambda: Acks(LANE))
+    refusals: list[Refusal] = field(default_factory=list)
+    live: list[tuple[Topic, dict[str, Any]]] = field(default_factory=list)
+    stale_configs: list[str] = field(default_factory=list)
+    pulses: list[Heartbeat] = field(default_factory=list)
+    notified: int = 0
+    events: int = 0
+    snapshots: int = 0
+
+    def refuse(self, message: Received, error: WireError) -> None:
+        key = _key_of(message)
+        refusal = Refusal(message.topic, message.payload, error.reason, error.detail, key is not None)
+        self.refusals.append(refusal)
+        if key:
+            self.acks.rejected(*key, error.reason)
+
+
+class EventLane:
+    """Applies events. ``publish`` sends an acknowledgement on the lane's own connection."""
+
+    def __init__(self, city: City, publish: Publish) -> None:
+        self._city = city
+        self._publish = publish
+        #: sites whose pulse named an older configuration than the register has
+        self.stale_configs: set[str] = set()
+
+    async def process(self, messages: Sequence[Received]) -> None:
+        """Returns when the batch is committed and answered; waits while the database is away."""
+        began_s = time.monotonic()
+        try:
+            outcome = await until_done(self._city, LANE, lambda: self._apply(messages))
+        except Exception:
+            log.exception("ingest.batch_failed", lane=LANE, messages=len(messages))
+            for message in messages:
+                await self._apply_alone(message)
+        else:
+            self._tell(outcome)
+        self._city.metrics.ack_seconds.labels(LANE).observe(time.monotonic() - began_s)
+
+    async def _apply_alone(self, message: Received) -> None:
+        """The message by itself; what still fails is set aside with its reason."""
+        try:
+            outcome = await until_done(self._city, LANE, lambda: self._apply([message]))
+        except Exception as error:
+            log.exception("ingest.message_failed", topic=message.topic)
+            failed = _Outcome()
+            failed.refuse(message, WireError("failed", type(error).__name__))
+            await until_done(self._city, LANE, lambda: self._set_aside(failed))
+            outcome = failed
+        self._tell(outcome)
+
+    async def _set_aside(self, outcome: _Outcome) -> None:
+        async with self._city.database.write() as session:
+            await set_aside(session, outcome.refusals, now_us=self._city.clock.now_us())
+
+    async def _apply(self, messages: Sequence[Received]) -> _Outcome:
+        """All messages in one transaction."""
+        outcome = _Outcome()
+        judged = [
+            (message, uplink)
+            for message in messages
+            if (uplink := self._judge(message, outcome)) is not None
+        ]
+        if not judged and not outcome.refusals:
+            return outcome
+        async with self._city.database.write() as session:
+            for message, uplink in judged:
+                try:
+                    await self._apply_one(session, uplink, outcome)
+                except WireError as error:
+                    outcome.refuse(message, error)
+            if outcome.refusals:
+                await set_aside(session, outcome.refusals, now_us=self._city.clock.now_us())
+        return outcome
+
+    def _judge(self, message: Received, outcome: _Outcome) -> Uplink | None:
+        try:
+            uplink = _decode(message)
+        except WireError as error:
+            outcome.refuse(message, error)
+            return None
+        if message.retained and not isinstance(uplink, Status):
+            # last-known state of a broker: it raises nothing, and its edge sends what is real
+            self._city.metrics.refused.labels("retained").inc()
+            return None
+        return uplink
+
+    async def _apply_one(self, session: AsyncSession, uplink: Uplink, outcome: _Outcome) -> None:
+        """Raises ``WireError`` before it has changed anything."""
+        now_us = self._city.clock.now_us()
+        accept = self._city.settings.accept_unknown_sites
+        if not await sites.ensure_site(session, uplink.site, accept=accept, now_us=now_us):
+            # no answer: the edge keeps it until somebody enters the site in the register
+            self._city.metrics.refused.labels("unknown_site").inc()
+            return
+        if isinstance(uplink, Event):
+            await self._apply_event(session, uplink, outcome, now_us)
+        elif isinstance(uplink, Snapshot):
+            await self._apply_snapshot(session, uplink, outcome, now_us)
+        elif isinstance(uplink, Heartbeat):
+            await self._apply_heartbeat(session, uplink, outcome, now_us)
+        elif isinstance(uplink, Status):
+            if await sites.apply_status(session, uplink, now_us=now_us):
+                outcome.live.append(("site", {"site": uplink.site, "state": uplink.state}))
+        else:
+            log.info("command.result", site=uplink.site, command=uplink.id, ok=uplink.ok)
+
+    async def _apply_event(
+        self, session: AsyncSession, event: Event, outcome: _Outcome, now_us: int
+    ) -> None:
+        said = [part for part in (event.alarm, event.device, event.note) if part is not None]
+        if len(said) != 1:
+            raise WireError("inconsistent", f"{len(said)} of alarm, device and note; expected one")
+        if event.alarm is not None:
+            await sites.check_owner(session, event.site, event.alarm.detector)
+        if event.device is not None:
+            if await sites.apply_device(session, event.site, event.device, now_us=now_us):
+                outcome.live.append(
+                    ("detector", {"site": event.site, "detector": event.device.detector})
+                )
+        elif event.alarm is not None:
+            applied = await incidents.apply_alarm(
+                session,
+                site_id=event.site,
+                epoch=event.epoch,
+                alarm=event.alarm,
+                transition=event.transition,
+                age_ms=event.age_ms,
+                clock_synced=event.clock_synced,
+                now_us=now_us,
+            )
+            _note_applied(outcome, applied, event.site)
+        else:
+            await self._apply_note(session, event, outcome, now_us)
+        await sites.ensure_epoch(session, event.site, event.epoch, now_us=now_us)
+        outcome.events += 1
+        outcome.acks.stored(event.site, event.epoch, event.seq)
+
+    async def _apply_note(
+        self, session: AsyncSession, event: Event, outcome: _Outcome, now_us: int
+    ) -> None:
+        if await sites.apply_note(session, event) and event.note:
+            applied = await incidents.site_event(session, event.site, event.note[:60], now_us)
+            _note_applied(outcome, applied, event.site)
+            outcome.live.append(("site", {"site": event.site, "note": event.note[:60]}))
+
+    async def _apply_snapshot(
+        self, session: AsyncSession, snapshot: Snapshot, outcome: _Outcome, now_us: int
+    ) -> None:
+        for alarm in snapshot.active:
+            await sites.check_owner(session, snapshot.site, alarm.detector)
+        epoch = await sites.ensure_epoch(session, snapshot.site, snapshot.epoch, now_us=now_us)
+        new_epoch = epoch.snapshot_us is None and await sites.is_newest_epoch(session, epoch)
+        results = await incidents.apply_snapshot(
+            session, snapshot=snapshot, now_us=now_us, new_epoch=new_epoch
+        )
+        if epoch.snapshot_us is None:
+            epoch.snapshot_us = now_us
+        for applied in results:
+            _note_applied(outcome, applied, snapshot.site)
+        outcome.snapshots += 1
+        outcome.acks.snapshot(snapshot.site, snapshot.epoch, snapshot.nonce)
+
+    async def _apply_heartbeat(
+        self, session: AsyncSession, pulse: Heartbeat, outcome: _Outcome, now_us: int
+    ) -> None:
+        before = await sites.apply_heartbeat(session, pulse, now_us=now_us)
+        outcome.pulses.append(pulse)
+        if before == "silent":
+            applied = await incidents.site_event(session, pulse.site, "back", now_us)
+            _note_applied(outcome, applied, pulse.site)
+        if before != "online":
+            outcome.live.append(("site", {"site": pulse.site, "state": "online"}))
+        site = await session.get(Site, pulse.site)
+        if site is not None and site.config_version != pulse.config_version:
+            outcome.stale_configs.append(pulse.site)
+
+    def _tell(self, outcome: _Outcome) -> None:
+        """After the commit: acknowledge, count, show, wake."""
+        metrics = self._city.metrics
+        sent, unsent = outcome.acks.send(self._publish, self._city.store_id)
+        metrics.acknowledgements.labels(LANE).inc(sent)
+        metrics.unsent.inc(unsent)
+        metrics.events_applied.inc(outcome.events)
+        metrics.snapshots_applied.inc(outcome.snapshots)
+        for refusal in outcome.refusals:
+            metrics.refused.labels(refusal.reason).inc()
+        for pulse in outcome.pulses:
+            self._count_pulse(pulse)
+        if outcome.notified:
+            self._city.wake_alerts()
+        for topic, data in outcome.live:
+            self._city.hub.publish(topic, data)
+        if outcome.stale_configs:
+            self.stale_configs.update(outcome.stale_configs)
+            self._city.wake_configs()
+
+    def _count_pulse(self, pulse: Heartbeat) -> None:
+        metrics = self._city.metrics
+        refused = pulse.counters.get("refused", {})
+        for reason, count in list(refused.items())[:_MAX_EDGE_REASONS]:
+            metrics.edge_refused.labels(pulse.site, reason[:40]).set(count)
+        metrics.edge_queued.labels(pulse.site, "events").set(pulse.queued_events)
+        metrics.edge_queued.labels(pulse.site, "readings").set(pulse.queued_readings)
+
+
+def _note_applied(outcome: _Outcome, applied: Applied, site: str) -> None:
+    outcome.notified += applied.notified
+    if applied.changed and applied.incident_id is not None:
+        outcome.live.append(
+            ("incident", {"incident": applied.incident_id, "site": site, "opened": applied.opened})
+        )
+
+
+def _decode(message: Received) -> Uplink:
+    """The message, of its topic's site. Raises ``WireError``."""
+    parsed = parse_site_topic(message.topic)
+    try:
+        site = check_site(parsed.site if parsed else "")
+    except ValueError:
+        raise WireError("unknown_topic", message.topic[:200]) from None
+    if parsed is None or parsed.leaf not in _KINDS:
+        raise WireError("unknown_topic", message.topic[:200])
+    if not message.payload:
+        raise WireError("empty", "no payload")
+    uplink: Uplink = decode(message.payload, _KINDS[parsed.leaf])
+    if uplink.site != site:
+        raise WireError("site_mismatch", f"site {uplink.site!r} on the topic of {site!r}")
+    return uplink
+
+
+def _key_of(message: Received) -> tuple[str, str, int] | None:
+    """(site, epoch, seq) of an event that cannot be used; None for anything else."""
+    parsed = parse_site_topic(message.topic)
+    if parsed is None or parsed.leaf != "event":
+        return None
+    try:
+        key = msgspec.json.decode(message.payload, type=_Key)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    if not 0 < len(key.epoch) <= 64 or not 0 < key.seq <= 2**62:
+        return None
+    return parsed.site, key.epoch, key.seq

@@ -1,0 +1,176 @@
+"""The frames lane: readings in, stored, acknowledged.
+
+One batch's journey: each frame is decoded and judged by itself → the good ones go to the reading store
+in one write → latest values, new sites and what was set aside in one transaction → acknowledgements.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from edge.wire.clock import rfc3339
+from edge.wire.errors import WireError
+from edge.wire.frames import decode_frame
+from edge.wire.identity import check_site
+from edge.wire.messages import Lane
+from edge.wire.readings import flag_names
+from edge.wire.topics import parse_site_topic
+from gateway.city import City
+from gateway.ingest.acks import Acks, Publish
+from gateway.ingest.aside import Refusal, set_aside
+from gateway.ingest.check import check_frame, frame_key
+from gateway.ingest.inbox import Received
+from gateway.ingest.latest import newest, upsert_latest
+from gateway.ingest.owners import Owners
+from gateway.ingest.patience import until_done
+from gateway.stores.base import FrameColumns
+
+LANE: Lane = "frames"
+
+log = structlog.get_logger()
+
+
+@dataclass
+class _Batch:
+    """One batch on its way."""
+
+    accepted: list[tuple[FrameColumns, Received]] = field(default_factory=list)
+    refusals: list[Refusal] = field(default_factory=list)
+    acks: Acks = field(default_factory=lambda: Acks(LANE))
+
+    def refuse(self, message: Received, error: WireError) -> None:
+        """Set aside; answered if the frame says which one it is, and is of its topic's site."""
+        parsed = parse_site_topic(message.topic)
+        key = frame_key(message.payload) if parsed else None
+        self.refusals.append(
+            Refusal(message.topic, message.payload, error.reason, error.detail, keyed=key is not None)
+        )
+        if parsed and key:
+            self.acks.rejected(parsed.site, *key, error.reason)
+
+
+class FrameLane:
+    """Stores frames. ``publish`` sends an acknowledgement on the lane's own connection."""
+
+    def __init__(self, city: City, publish: Publish) -> None:
+        self._city = city
+        self._publish = publish
+        self._owners = Owners(city)
+
+    async def process(self, messages: Sequence[Received]) -> None:
+        """Returns when the batch is stored and answered; waits while store or database are away."""
+        began_s = time.monotonic()
+        batch = self._judge(messages)
+        await until_done(self._city, LANE, lambda: self._check_owners(batch))
+        await self._store(batch)
+        await until_done(self._city, LANE, lambda: self._record(batch))
+        self._answer(batch)
+        self._city.metrics.ack_seconds.labels(LANE).observe(time.monotonic() - began_s)
+
+    def _judge(self, messages: Sequence[Received]) -> _Batch:
+        batch = _Batch()
+        now_us = self._city.clock.now_us()
+        for message in messages:
+            if message.retained:
+                self._city.metrics.refused.labels("retained").inc()
+                continue
+            try:
+                batch.accepted.append((_columns(message, now_us), message))
+            except WireError as error:
+                batch.refuse(message, error)
+        return batch
+
+    async def _check_owners(self, batch: _Batch) -> None:
+        """Drop frames of sites we do not know, and refuse those that speak for another's detector."""
+        await self._owners.learn(columns for columns, _ in batch.accepted)
+        kept = []
+        for columns, message in batch.accepted:
+            if not self._owners.knows(columns.site):
+                # no answer: the edge keeps it until somebody enters the site in the register
+                batch.refusals.append(
+                    Refusal(message.topic, message.payload, "unknown_site", "not in the register")
+                )
+            elif wrong := self._owners.wrong(columns):
+                error = WireError("site_mismatch", f"detector {wrong} belongs to another site")
+                batch.refuse(message, error)
+            else:
+                kept.append((columns, message))
+        batch.accepted = kept
+
+    async def _store(self, batch: _Batch) -> None:
+        if not batch.accepted:
+            return
+        try:
+            await self._write(batch, batch.accepted)
+        except Exception:
+            log.exception("ingest.batch_failed", lane=LANE, frames=len(batch.accepted))
+            await self._store_one_by_one(batch)
+
+    async def _write(self, batch: _Batch, part: list[tuple[FrameColumns, Received]]) -> None:
+        frames = [columns for columns, _ in part]
+        refused = await until_done(self._city, LANE, lambda: self._city.readings.write(frames))
+        batch.refusals += [
+            Refusal(f"site {row.site}", row.text.encode(), "store_refused", row.detail, keyed=True)
+            for row in refused
+        ]
+
+    async def _store_one_by_one(self, batch: _Batch) -> None:
+        """One of them breaks the write: find it, set it aside, keep its neighbours."""
+        kept = []
+        for one in batch.accepted:
+            try:
+                await self._write(batch, [one])
+            except Exception as error:
+                log.exception("ingest.frame_failed", site=one[0].site, seq=one[0].seq)
+                batch.refuse(one[1], WireError("failed", type(error).__name__))
+            else:
+                kept.append(one)
+        batch.accepted = kept
+
+    async def _record(self, batch: _Batch) -> None:
+        now_us = self._city.clock.now_us()
+        rows = newest([columns for columns, _ in batch.accepted])
+        if not rows and not batch.refusals:
+            return
+        async with self._city.database.write() as session:
+            await upsert_latest(session, rows)
+            await set_aside(session, batch.refusals, now_us=now_us)
+
+    def _answer(self, batch: _Batch) -> None:
+        metrics = self._city.metrics
+        for refusal in batch.refusals:
+            metrics.refused.labels(refusal.reason).inc()
+        for columns, _ in batch.accepted:
+            batch.acks.stored(columns.site, columns.epoch, columns.seq)
+            metrics.readings_stored.inc(columns.count)
+        metrics.frames_stored.inc(len(batch.accepted))
+        sent, unsent = batch.acks.send(self._publish, self._city.store_id)
+        metrics.acknowledgements.labels(LANE).inc(sent)
+        metrics.unsent.inc(unsent)
+        if self._city.hub.wanted("reading"):
+            self._show([columns for columns, _ in batch.accepted])
+
+    def _show(self, frames: list[FrameColumns]) -> None:
+        for row in newest(frames):
+            values = {name: value for name, value in row.items() if value is not None}
+            flags = values.pop("flags")
+            values["detector"] = values.pop("detector_id")
+            values["site"] = values.pop("site_id")
+            values["time"] = rfc3339(row["time_us"])
+            values["flags"] = flag_names(flags)
+            values["flags_known"] = flag_names(row["flags_known"])
+            self._city.hub.publish("reading", values)
+
+
+def _columns(message: Received, now_us: int) -> FrameColumns:
+    """The message as a believable frame. Raises ``WireError``."""
+    parsed = parse_site_topic(message.topic)
+    try:
+        site = check_site(parsed.site if parsed else "")
+    except ValueError:
+        raise WireError("unknown_topic", message.topic[:200]) from None
+    return check_frame(decode_frame(message.payload), topic_site=site, now_us=now_us)

@@ -1,0 +1,197 @@
+"""Sites as the ingest meets them: known or not, their epochs, pulses, wills and device facts.
+
+A site that the register does not know is entered under its own id when the settings allow it
+(``accept_unknown_sites``), with an audit entry by ``system``; the broker's rights decide who may speak.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from edge.wire.errors import WireError
+from edge.wire.identity import detector_id
+from edge.wire.messages import DeviceFact, Event, Heartbeat, Status
+from gateway.models import SiteEpoch, SiteNote, SiteState
+from registry import audit
+from registry.models import Detector, Site
+from registry.rights import SYSTEM
+
+_MAX_ADDRESS, _MAX_SOURCE, _MAX_LABEL = 200, 40, 100
+
+
+async def ensure_site(session: AsyncSession, site_id: str, *, accept: bool, now_us: int) -> bool:
+    """Whether the register knows the site, now. Enters it if ``accept``."""
+    if await session.get(Site, site_id) is not None:
+        return True
+    if not accept:
+        return False
+    session.add(
+        Site(
+            id=site_id,
+            title=site_id,
+            config_version=1,
+            alarm_settings={},
+            output_settings={},
+            created_us=now_us,
+        )
+    )
+    await session.flush()
+    await audit.append(
+        session,
+        actor=SYSTEM,
+        action="site.accept",
+        object_kind="site",
+        object_id=site_id,
+        now_us=now_us,
+        origin="mqtt",
+        after={"title": site_id},
+    )
+    return True
+
+
+async def check_owner(session: AsyncSession, site_id: str, detector: str) -> None:
+    """Raises ``WireError`` site_mismatch if the register knows the detector at another site."""
+    owner = await session.scalar(select(Detector.site_id).where(Detector.id == detector))
+    if owner is not None and owner != site_id:
+        raise WireError("site_mismatch", f"detector {detector} belongs to another site")
+
+
+async def ensure_epoch(session: AsyncSession, site_id: str, epoch: str, *, now_us: int) -> SiteEpoch:
+    """The epoch's row; a new one if the city has not met it."""
+    found = await session.scalar(
+        select(SiteEpoch).where(SiteEpoch.site_id == site_id, SiteEpoch.epoch == epoch)
+    )
+    if found is None:
+        found = SiteEpoch(site_id=site_id, epoch=epoch, first_us=now_us)
+        session.add(found)
+        await session.flush()
+    return found
+
+
+async def is_newest_epoch(session: AsyncSession, epoch: SiteEpoch) -> bool:
+    """No later epoch of the same site has been met."""
+    later = await session.scalar(
+        select(SiteEpoch.id).where(SiteEpoch.site_id == epoch.site_id, SiteEpoch.id > epoch.id).limit(1)
+    )
+    return later is None
+
+
+async def apply_device(session: AsyncSession, site_id: str, fact: DeviceFact, *, now_us: int) -> bool:
+    """Write what a device says of itself; a device never heard of becomes an unregistered detector.
+
+    True if anything changed. Raises ``WireError``: site_mismatch, out_of_range.
+    """
+    if fact.detector != detector_id(site_id, fact.source, fact.address):
+        raise WireError("site_mismatch", "the detector's id does not follow from site and address")
+    if len(fact.address) > _MAX_ADDRESS or len(fact.source) > _MAX_SOURCE:
+        raise WireError("out_of_range", "a source or address longer than the register takes")
+    detector = await session.get(Detector, fact.detector)
+    fresh = detector is None
+    if detector is None:
+        detector = Detector(
+            id=fact.detector,
+            site_id=site_id,
+            source=fact.source,
+            address=fact.address,
+            status="unregistered",
+            place="",
+            alarm_settings={},
+            first_seen_us=now_us,
+        )
+        session.add(detector)
+    said = {
+        "maker": _label(fact.maker),
+        "model_name": _label(fact.model),
+        "firmware": _label(fact.firmware),
+        "online": fact.online,
+        "first_seen_us": detector.first_seen_us or now_us,
+    }
+    changed = False
+    for name, value in said.items():
+        if value is not None and getattr(detector, name) != value:
+            setattr(detector, name, value)
+            changed = True
+    await session.flush()
+    return fresh or changed
+
+
+def _label(text: str | None) -> str | None:
+    return None if text is None else text.replace("\0", "")[:_MAX_LABEL]
+
+
+async def apply_note(session: AsyncSession, event: Event) -> bool:
+    """Keep an event about the site itself, once by its key; False for a repeated one."""
+    known = await session.scalar(
+        select(SiteNote.id).where(
+            SiteNote.site_id == event.site, SiteNote.epoch == event.epoch, SiteNote.seq == event.seq
+        )
+    )
+    if known is not None:
+        return False
+    session.add(
+        SiteNote(
+            site_id=event.site,
+            epoch=event.epoch,
+            seq=event.seq,
+            at_us=event.at_us,
+            note=(event.note or "")[:60],
+            values=event.note_values,
+        )
+    )
+    await session.flush()
+    return True
+
+
+async def apply_heartbeat(session: AsyncSession, pulse: Heartbeat, *, now_us: int) -> str | None:
+    """Keep a site's pulse. Returns the state it was in before, None if it was never heard."""
+    state = await session.get(SiteState, pulse.site)
+    before = None if state is None else state.state
+    if state is None:
+        state = SiteState(site_id=pulse.site)
+        session.add(state)
+    state.state = "online"
+    state.boot, state.epoch, state.heard_us = pulse.boot, pulse.epoch, now_us
+    state.heartbeat = {
+        "at_us": pulse.at_us,
+        "uptime_s": pulse.uptime_s,
+        "clock_synced": pulse.clock_synced,
+        "config_version": pulse.config_version,
+        "config_error": pulse.config_error,
+        "detectors": pulse.detectors,
+        "queued_events": pulse.queued_events,
+        "queued_readings": pulse.queued_readings,
+        "spool_bytes": pulse.spool_bytes,
+        "counters": pulse.counters,
+        "software": pulse.software,
+    }
+    await session.flush()
+    return before
+
+
+async def apply_status(session: AsyncSession, status: Status, *, now_us: int) -> bool:
+    """Keep a site's word or last will. True if it changed anything.
+
+    A will of an earlier boot, or of one already silent, says nothing new.
+    """
+    state = await session.get(SiteState, status.site)
+    if state is None:
+        session.add(
+            SiteState(
+                site_id=status.site, state=status.state, boot=status.boot, heard_us=now_us, heartbeat={}
+            )
+        )
+        await session.flush()
+        return True
+    if status.state == "offline":
+        if state.state != "online" or (state.boot is not None and state.boot != status.boot):
+            return False
+        state.state = "offline"
+    else:
+        if state.state == "online" and state.boot == status.boot:
+            return False
+        if state.state == "silent":
+            return False  # its pulse ends the silence, and says so
+        state.state, state.boot, state.heard_us = "online", status.boot, now_us
+    await session.flush()
+    return True

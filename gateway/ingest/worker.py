@@ -1,0 +1,97 @@
+"""The ingest worker: two lanes on two connections, and the configurations, in one task group."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+
+from edge.wire.topics import ingest_filter
+from gateway.city import City
+from gateway.ingest import events, frames
+from gateway.ingest.configs import Configs
+from gateway.ingest.events import EventLane
+from gateway.ingest.frames import FrameLane
+from gateway.ingest.inbox import BrokerAddress, Inbox, Received
+
+#: One write of the frames lane: at most this many frames (of up to 4,096 readings) and bytes.
+FRAMES_PER_BATCH, FRAME_BYTES_PER_BATCH = 256, 16 << 20
+#: One transaction of the events lane: small, so that the first of a storm is acknowledged early.
+EVENTS_PER_BATCH, EVENT_BYTES_PER_BATCH = 64, 8 << 20
+#: How often queue lengths and connections are looked at for ``/metrics`` and ``/readyz``.
+_GAUGES_EVERY_S = 0.5
+
+
+class IngestWorker:
+    """Stateless but for its two inboxes: any number of these may run on one broker."""
+
+    def __init__(self, city: City) -> None:
+        self._city = city
+        broker = BrokerAddress.parse(city.settings.broker_url)
+        shared = city.settings.shared_subscriptions
+        self.frames_inbox = Inbox(
+            name="frames", broker=broker, filters=[ingest_filter("frame", shared=shared)]
+        )
+        self.events_inbox = Inbox(
+            name="events",
+            broker=broker,
+            filters=[ingest_filter(leaf, shared=shared) for leaf in events.LEAVES],
+        )
+        self._frames = FrameLane(city, self.frames_inbox.publish)
+        self._events = EventLane(city, self.events_inbox.publish)
+        self._configs = Configs(
+            city, partial(self.events_inbox.publish, retain=True), self._events.stale_configs
+        )
+        self._listening_since_us: int | None = None
+
+    @property
+    def listening_since_us(self) -> int | None:
+        """Since when pulses can reach us; None while they cannot."""
+        return self._listening_since_us
+
+    async def ready(self, timeout_s: float) -> None:
+        """Wait for both connections. Raises ``BrokerUnavailable``."""
+        await self.events_inbox.ready(timeout_s)
+        await self.frames_inbox.ready(timeout_s)
+
+    async def run(self) -> None:
+        """Until cancelled. What was taken and not acknowledged then comes again from the edges."""
+        self._city.wake_configs = self._configs.wake
+        self.events_inbox.start()
+        self.frames_inbox.start()
+        try:
+            async with asyncio.TaskGroup() as group:
+                frame_limits = (FRAMES_PER_BATCH, FRAME_BYTES_PER_BATCH)
+                event_limits = (EVENTS_PER_BATCH, EVENT_BYTES_PER_BATCH)
+                for name, work in (
+                    ("frames", _pump(self.frames_inbox, frame_limits, self._frames.process)),
+                    ("events", _pump(self.events_inbox, event_limits, self._events.process)),
+                    ("configs", self._configs.run()),
+                    ("gauges", self._watch()),
+                ):
+                    group.create_task(work, name=f"ingest {name}")
+        finally:
+            await asyncio.gather(self.events_inbox.stop(), self.frames_inbox.stop())
+
+    async def _watch(self) -> None:
+        counted = {frames.LANE: 0, events.LANE: 0}
+        while True:
+            for lane, inbox in ((frames.LANE, self.frames_inbox), (events.LANE, self.events_inbox)):
+                self._city.metrics.waiting.labels(lane).set(inbox.waiting)
+                self._city.metrics.connected.labels(lane).set(int(inbox.connected))
+                trouble = None if inbox.connected else f"{inbox.broker}: {inbox.trouble}"
+                self._city.health.set(f"broker {lane}", trouble)
+                self._city.metrics.refused.labels("overflow").inc(inbox.overflowed - counted[lane])
+                counted[lane] = inbox.overflowed
+            if not self.events_inbox.connected:
+                self._listening_since_us = None
+            elif self._listening_since_us is None:
+                self._listening_since_us = self._city.clock.now_us()
+            await asyncio.sleep(_GAUGES_EVERY_S)
+
+
+async def _pump(
+    inbox: Inbox, limits: tuple[int, int], process: Callable[[Sequence[Received]], Awaitable[None]]
+) -> None:
+    while True:
+        await process(await inbox.take(*limits))
