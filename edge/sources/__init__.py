@@ -21,6 +21,8 @@ from typing import Any
 from edge.sources.base import Decoded, Example, RawMessage, Router, Source
 from edge.sources.chirpstack import ChirpStackSource
 from edge.sources.native import NativeSource
+from edge.sources.shelly import ShellySource
+from edge.sources.thethingsstack import TheThingsStackSource
 from edge.sources.zigbee2mqtt import Zigbee2MqttSource
 
 #: Every source by the name that configuration and command line use.
@@ -29,6 +31,8 @@ SOURCES: Mapping[str, Callable[..., Source]] = MappingProxyType(
         NativeSource.name: NativeSource,
         Zigbee2MqttSource.name: Zigbee2MqttSource,
         ChirpStackSource.name: ChirpStackSource,
+        TheThingsStackSource.name: TheThingsStackSource,
+        ShellySource.name: ShellySource,
     }
 )
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
 from edge.sources import jsontext
 from edge.sources.base import Builder, Decoded, Example, RawMessage, check_size
-from edge.sources.lorawan import Uplinks, event_time, named
+from edge.sources.lorawan import Uplink, Uplinks, event_time, named
 from edge.wire.errors import WireError
 from edge.wire.messages import DeviceFact
 
@@ -40,6 +41,7 @@ class _Up(msgspec.Struct, rename="camel"):
     device_info: _DeviceInfo = msgspec.field(default_factory=_DeviceInfo)
     f_port: int = 0
     data: str | None = None
+    object: dict[str, Any] = {}
     rx_info: list[_RxInfo] = []
 
 
@@ -97,15 +99,15 @@ class ChirpStackSource:
     def _decode_up(self, message: RawMessage, fact: DeviceFact) -> Decoded:
         up = jsontext.decode(_up, message.payload)
         info = up.device_info
-        return self._uplinks.decode(
-            _fact(fact, info),
-            message,
+        uplink = Uplink(
             port=up.f_port,
             data=up.data,
-            hints=(info.device_profile_name, info.device_name),
+            hints=[info.device_profile_name, info.device_name],
             time_text=up.time,
-            rssi_dbm=(heard.rssi for heard in up.rx_info),
+            rssi_dbm=[heard.rssi for heard in up.rx_info if heard.rssi is not None],
+            decoded=up.object,
         )
+        return self._uplinks.decode(_fact(fact, info), message, uplink)
 
     def _decode_status(self, message: RawMessage, fact: DeviceFact) -> Decoded:
         status = jsontext.decode(_status, message.payload)

@@ -1,4 +1,8 @@
-"""What the LoRaWAN network servers have in common: bytes, a port, a codec, a device's EUI."""
+"""What the LoRaWAN network servers have in common: bytes, a port, a codec, a device's EUI.
+
+Our own codecs come first. For a device that none of them knows, the object that the server's own
+codec made of the bytes is used as far as its names are telling (``temperature``, ``smoke``, …).
+"""
 
 from __future__ import annotations
 
@@ -9,14 +13,67 @@ from typing import Any
 
 import msgspec
 
-from edge.sources.base import Builder, Decoded, RawMessage, clean_text, time_from_text
-from edge.sources.codecs import CODECS, Codec
+from edge.sources.base import (
+    ALARM_FLAGS,
+    Builder,
+    Decoded,
+    RawMessage,
+    clean_text,
+    time_from_text,
+)
+from edge.sources.codecs import CODECS, Bytes, Codec
 from edge.sources.codecs.base import choose
 from edge.wire.errors import WireError
 from edge.wire.messages import DeviceFact
 from edge.wire.readings import Flag
 
 _NAMED = ("maker", "model", "firmware", "report_interval_s")
+
+#: Names in servers' decoded objects, letters only and in lower case.
+_OBJECT_QUANTITIES = {
+    "temperature": "temperature_c",
+    "temperaturec": "temperature_c",
+    "humidity": "humidity_pct",
+    "battery": "battery_pct",
+    "batterypct": "battery_pct",
+    "batteryvoltage": "battery_v",
+    "batteryv": "battery_v",
+    "volt": "battery_v",
+    "co": "co_ppm",
+    "coppm": "co_ppm",
+    "carbonmonoxide": "co_ppm",
+}
+_OBJECT_FLAGS = {
+    "smoke": Flag.SMOKE_ALARM,
+    "smokealarm": Flag.SMOKE_ALARM,
+    "firealarm": Flag.SMOKE_ALARM,
+    "coalarm": Flag.CO_ALARM,
+    "carbonmonoxidealarm": Flag.CO_ALARM,
+    "heatalarm": Flag.HEAT_ALARM,
+    "hightempalarm": Flag.HEAT_ALARM,
+    "tamper": Flag.TAMPER,
+    "batterylow": Flag.BATTERY_LOW,
+    "lowbattery": Flag.BATTERY_LOW,
+    "fault": Flag.FAULT,
+    "test": Flag.TEST,
+}
+_OBJECT_WORDS = {"alarm": True, "true": True, "no alarm": False, "normal": False, "false": False}
+
+
+class Uplink(msgspec.Struct, frozen=True, kw_only=True):
+    """An uplink as any network server hands it over.
+
+    ``hints``: the names the server gives the device and its profile. ``decoded``: what the server's
+    own codec made of the bytes, if it has one. ``is_test``: no real device sent it.
+    """
+
+    port: int
+    data: str | None
+    hints: list[str]
+    time_text: str | None
+    rssi_dbm: list[float]
+    decoded: dict[str, Any] = {}
+    is_test: bool = False
 
 
 class Uplinks:
@@ -34,43 +91,61 @@ class Uplinks:
                 raise ValueError(f"there is no codec {name!r}; known are {', '.join(CODECS)}")
             self._chosen[key.lower()] = CODECS[name]
 
-    def decode(
-        self,
-        fact: DeviceFact,
-        message: RawMessage,
-        *,
-        port: int,
-        data: str | None,
-        hints: Iterable[str],
-        time_text: str | None,
-        rssi_dbm: Iterable[float | None],
-    ) -> Decoded:
-        """``hints`` are the names its server gives the device and its profile."""
-        payload = bytes_from_base64(data)
-        said = self._codec(fact, list(hints), port, payload).decode(port, payload)
+    def decode(self, fact: DeviceFact, message: RawMessage, uplink: Uplink) -> Decoded:
+        """Raises ``WireError`` with the codec's reason, or why there is no codec."""
+        said = self._said(fact, uplink)
         facts = {name: value for name in _NAMED if (value := getattr(said, name)) is not None}
         fact = msgspec.structs.replace(fact, **facts)
         if not said.is_reading:
             return Decoded(facts=[fact])
+        flags, known = said.flags, said.flags_known
+        if uplink.is_test:
+            flags, known = flags | Flag.TEST, known | Flag.TEST
         repairs: list[str] = []
-        alarm = said.flags & (Flag.SMOKE_ALARM | Flag.CO_ALARM | Flag.HEAT_ALARM)
         return self._builder.decoded(
             fact,
             message,
-            time_us=event_time(time_text, repairs, alarm=bool(alarm)),
-            values=said.values | {"signal_dbm": best_signal(rssi_dbm)},
-            flags=said.flags,
-            flags_known=said.flags_known,
+            time_us=event_time(uplink.time_text, repairs, alarm=bool(flags & ALARM_FLAGS)),
+            values=said.values | {"signal_dbm": best_signal(uplink.rssi_dbm)},
+            flags=flags,
+            flags_known=known,
             repairs=repairs,
         )
 
-    def _codec(self, fact: DeviceFact, hints: list[str], port: int, payload: bytes) -> Codec:
-        for key in (fact.address, *hints):
+    def _said(self, fact: DeviceFact, uplink: Uplink) -> Bytes:
+        payload = bytes_from_base64(uplink.data)
+        for key in (fact.address, *uplink.hints):
             if key.lower() in self._chosen:
-                return self._chosen[key.lower()]
+                return self._chosen[key.lower()].decode(uplink.port, payload)
         if not payload:
             raise WireError("empty", "the frame carries no application payload")
-        return choose(CODECS, hints, port, payload)
+        try:
+            codec = choose(CODECS, uplink.hints, uplink.port, payload)
+        except WireError:
+            said = said_by_object(uplink.decoded)
+            if said is None:
+                raise
+            return said
+        return codec.decode(uplink.port, payload)
+
+
+def said_by_object(decoded: Mapping[str, Any]) -> Bytes | None:
+    """What a server's decoded object says under names that tell; None if nothing."""
+    values: dict[str, float] = {}
+    flags = known = Flag(0)
+    for key, value in decoded.items():
+        name = "".join(letter for letter in key.lower() if letter.isalpha())
+        if isinstance(value, str):
+            value = _OBJECT_WORDS.get(value.lower(), value)
+        if isinstance(value, bool):
+            flag = _OBJECT_FLAGS.get(name, Flag(0))
+            known |= flag
+            flags |= flag if value else Flag(0)
+        elif isinstance(value, int | float) and name in _OBJECT_QUANTITIES:
+            values[_OBJECT_QUANTITIES[name]] = float(value)
+    if not values and not known:
+        return None
+    return Bytes(values=values, flags=flags, flags_known=known)
 
 
 def bytes_from_base64(data: str | None) -> bytes:
@@ -81,10 +156,9 @@ def bytes_from_base64(data: str | None) -> bytes:
         raise WireError("wrong_type", f"data {(data or '')[:40]!r} is not base64") from None
 
 
-def best_signal(rssi_dbm: Iterable[float | None]) -> float | None:
+def best_signal(rssi_dbm: Iterable[float]) -> float | None:
     """The strongest of the gateways that heard it, if any says so believably."""
-    heard = [rssi for rssi in rssi_dbm if rssi is not None and -200.0 <= rssi <= 50.0]
-    return max(heard, default=None)
+    return max((rssi for rssi in rssi_dbm if -200.0 <= rssi <= 50.0), default=None)
 
 
 def event_time(text: str | None, repairs: list[str], *, alarm: bool) -> int | None:

@@ -48,11 +48,10 @@ def choose(codecs: Mapping[str, Codec], hints: Iterable[str], port: int, payload
     for codec in codecs.values():
         if any(word in text for word in codec.words):
             return codec
-    speakers = [codec for codec in codecs.values() if not codec.ports or port in codec.ports]
-    for codec in speakers:
+    for codec in codecs.values():
         if codec.fits(port, payload):
             return codec
-    if all(codec.ports for codec in codecs.values()) and not speakers:
+    if not any(port in codec.ports for codec in codecs.values()):
         raise WireError("wrong_port", f"no codec speaks port {port}")
     raise WireError("unknown_device", f"no codec knows these bytes on port {port}")
 
