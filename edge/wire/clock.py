@@ -24,9 +24,12 @@ FUTURE_SLACK_US = 24 * 3600 * US_PER_S
 
 
 class Clock(Protocol):
-    """Wall time and monotonic time. Both advance together at ``factor`` seconds per real second."""
+    """Wall time and monotonic time. Both advance together."""
 
-    factor: float
+    @property
+    def factor(self) -> float:
+        """Simulated seconds per real second; 1 for a clock that is not scaled."""
+        ...
 
     def now_us(self) -> int:
         """Wall time, µs since 1970-01-01T00:00:00Z."""

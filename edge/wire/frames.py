@@ -66,17 +66,11 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
 
     def readings(self) -> Iterator[Reading]:
         """Row by row; the slow and simple way. Raises ``WireError`` for an index out of its table."""
-        index, times, flags = (
-            _array("H", self.index),
-            _array("q", self.times),
-            _array("I", self.flags),
-        )
-        columns = [(QUANTITY_NAMES[n], _array("d", raw)) for n, raw in self.columns.items()]
+        index, times, flags = _ints("H", self.index), _ints("q", self.times), _ints("I", self.flags)
+        columns = [(QUANTITY_NAMES[n], _floats(raw)) for n, raw in self.columns.items()]
         for row in range(self.count):
             if index[row] >= len(self.detectors):
-                raise WireError(
-                    "inconsistent", f"row {row} names detector {index[row]} of no table"
-                )
+                raise WireError("inconsistent", f"row {row} names detector {index[row]} of no table")
             values = {name: col[row] for name, col in columns if not math.isnan(col[row])}
             yield Reading(
                 detector=self.detectors[index[row]],
@@ -87,12 +81,20 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
             )
 
 
-def _array(code: str, raw: bytes) -> array[int] | array[float]:
-    column: array[int] | array[float] = array(code)  # type: ignore[assignment]
+def _ints(code: str, raw: bytes) -> array[int]:
+    column: array[int] = array(code)
     column.frombytes(raw)
     if sys.byteorder == "big":
         column.byteswap()
-    return column  # type: ignore[return-value]
+    return column
+
+
+def _floats(raw: bytes) -> array[float]:
+    column: array[float] = array("d")
+    column.frombytes(raw)
+    if sys.byteorder == "big":
+        column.byteswap()
+    return column
 
 
 def _bytes(column: array[int] | array[float]) -> bytes:

@@ -19,7 +19,7 @@ _SITE = re.compile(SITE_PATTERN)
 
 def check_site(site: str) -> str:
     """The site's name itself, if it is one. Raises ``ValueError`` that says what was expected."""
-    if not _SITE.match(site):
+    if not _SITE.fullmatch(site):
         raise ValueError(
             f"{site!r} is no site name; expected lower-case letters, digits and '-', at most 63"
         )

@@ -50,7 +50,8 @@ CLASS_OF: dict[AlarmKind, AlarmClass] = {
 Transition = Literal["raise", "update", "clear"]
 Lane = Literal["events", "frames"]
 
-SiteName = Annotated[str, msgspec.Meta(pattern=SITE_PATTERN)]
+#: Python's ``$`` alone would let a line feed follow.
+SiteName = Annotated[str, msgspec.Meta(pattern=SITE_PATTERN + r"(?!\n)")]
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 Seq = Annotated[int, msgspec.Meta(ge=1, le=2**62)]
 TimeUs = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
@@ -242,9 +243,7 @@ class CommandResult(msgspec.Struct, frozen=True, kw_only=True):
     v: int = VERSION
 
 
-Message = TypeVar(
-    "Message", Event, Snapshot, Ack, Heartbeat, Status, Config, Command, CommandResult
-)
+Message = TypeVar("Message", Event, Snapshot, Ack, Heartbeat, Status, Config, Command, CommandResult)
 
 
 class _Version(msgspec.Struct):

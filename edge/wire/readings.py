@@ -55,9 +55,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     def quantities(self) -> dict[str, float]:
         """The stated quantities by name."""
-        return {
-            name: value for name in QUANTITY_NAMES if (value := getattr(self, name)) is not None
-        }
+        return {name: value for name in QUANTITY_NAMES if (value := getattr(self, name)) is not None}
 
     def same_content(self, other: Reading) -> bool:
         """Equal but for the time: with equal times, a duplicate."""

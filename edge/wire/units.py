@@ -63,15 +63,13 @@ def db_m_from_pct_ft(obscuration_pct_ft: float) -> float:
     Raises ``WireError`` for 100 %/ft and more, which has no finite density.
     """
     if not 0 <= obscuration_pct_ft < 100:
-        raise WireError(
-            "out_of_range", f"obscuration is {obscuration_pct_ft} %/ft; expected 0 to <100"
-        )
+        raise WireError("out_of_range", f"obscuration is {obscuration_pct_ft} %/ft; expected 0 to <100")
     return -10.0 * math.log10(1.0 - obscuration_pct_ft / 100.0) / _METRES_PER_FOOT
 
 
 def pct_ft_from_db_m(optical_density_db_m: float) -> float:
     """Obscuration in % per foot from optical density in dB/m; the inverse of the above."""
-    return 100.0 * (1.0 - 10.0 ** (-optical_density_db_m * _METRES_PER_FOOT / 10.0))
+    return 100.0 * (1.0 - math.pow(10.0, -optical_density_db_m * _METRES_PER_FOOT / 10.0))
 
 
 def db_m_from_per_m(optical_density_per_m: float) -> float:

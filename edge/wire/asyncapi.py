@@ -1,0 +1,119 @@
+"""The MQTT interface as an AsyncAPI 3.0 document, made from the types that implement it.
+
+Cast: ``topics`` says where, ``messages`` says what (its structs become JSON schemas), ``frames`` is
+described in words because its body is binary. ``asyncapi()`` gives the document as plain data; a test
+holds every topic and every encoded message against it. For people there is ``docs/mqtt.md``.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from edge.wire import frames, messages, topics
+from edge.wire.identity import SITE_PATTERN
+
+_REF_TEMPLATE = "#/components/schemas/{name}"
+
+
+class Leaf(NamedTuple):
+    """What travels on one of a site's topics. ``kind`` is None where the payload is a frame."""
+
+    kind: type[msgspec.Struct] | None
+    retained: bool
+    summary: str
+
+
+#: The last level of a site's topic → what it carries. Complete: a test compares it with ``topics``.
+LEAVES: Final[dict[topics.SiteLeaf, Leaf]] = {
+    "frame": Leaf(None, False, "A batch of readings; its key is (site, epoch, frames, seq)."),
+    "event": Leaf(messages.Event, False, "One transition of an alarm, a device or the site itself."),
+    "snapshot": Leaf(messages.Snapshot, False, "All active alarms, first on every connect."),
+    "heartbeat": Leaf(messages.Heartbeat, False, "The site's pulse, every 30 s."),
+    "status": Leaf(messages.Status, True, "Online, or offline as the last will."),
+    "result": Leaf(messages.CommandResult, False, "What became of a command."),
+    "ack": Leaf(messages.Ack, False, "What the city has durably stored."),
+    "config": Leaf(messages.Config, True, "The site's settings; the newest version counts."),
+    "command": Leaf(messages.Command, False, "An order; works once and expires."),
+}
+
+
+def asyncapi() -> dict[str, Any]:
+    """The document, fit for ``json.dumps``."""
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "Utaa between a site and the city",
+            "version": f"{messages.VERSION}.0.0",
+            "description": (messages.__doc__ or "").strip(),
+            "license": {"name": "Apache-2.0"},
+        },
+        "defaultContentType": "application/json",
+        "channels": {leaf: _channel(leaf) for leaf in topics.SITE_LEAVES},
+        "operations": {_operation_id(leaf): _operation(leaf) for leaf in topics.SITE_LEAVES},
+        "components": {
+            "messages": {leaf: _message(leaf) for leaf in topics.SITE_LEAVES},
+            "schemas": schemas(),
+        },
+    }
+
+
+def schemas() -> dict[str, Any]:
+    """The JSON schema of every message and of what it is made of, by the type's name."""
+    kinds = [leaf.kind for leaf in LEAVES.values() if leaf.kind is not None]
+    _, components = msgspec.json.schema_components(kinds, ref_template=_REF_TEMPLATE)
+    return components
+
+
+def _channel(leaf: str) -> dict[str, Any]:
+    return {
+        "address": topics.site_topic("{site}", _known(leaf)),
+        "description": LEAVES[_known(leaf)].summary,
+        "parameters": {
+            "site": {"description": f"The site's name: {SITE_PATTERN}", "examples": ["home-0042"]}
+        },
+        "messages": {leaf: {"$ref": f"#/components/messages/{leaf}"}},
+    }
+
+
+def _operation(leaf: str) -> dict[str, Any]:
+    """From the site's point of view: it sends the uplink and receives the downlink."""
+    return {
+        "action": "send" if leaf in topics.UPLINK_LEAVES else "receive",
+        "channel": {"$ref": f"#/channels/{leaf}"},
+        "messages": [{"$ref": f"#/channels/{leaf}/messages/{leaf}"}],
+        "bindings": {
+            "mqtt": {"qos": 1, "retain": LEAVES[_known(leaf)].retained, "bindingVersion": "0.2.0"}
+        },
+    }
+
+
+def _operation_id(leaf: str) -> str:
+    return f"{'send' if leaf in topics.UPLINK_LEAVES else 'receive'}_{leaf}"
+
+
+def _message(leaf: str) -> dict[str, Any]:
+    what = LEAVES[_known(leaf)]
+    if what.kind is None:
+        return {
+            "name": "Frame",
+            "summary": what.summary,
+            "description": (frames.__doc__ or "").strip(),
+            "contentType": "application/octet-stream",
+            "payload": {
+                "type": "string",
+                "format": "binary",
+                "maxLength": frames.MAX_FRAME_BYTES,
+            },
+        }
+    return {
+        "name": what.kind.__name__,
+        "summary": what.summary,
+        "contentType": "application/json",
+        "payload": {"$ref": _REF_TEMPLATE.format(name=what.kind.__name__)},
+    }
+
+
+def _known(leaf: str) -> topics.SiteLeaf:
+    return next(known for known in LEAVES if known == leaf)
