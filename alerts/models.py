@@ -46,12 +46,29 @@ class AlarmRecord(Base):
     values: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
     test: Mapped[bool] = mapped_column(Boolean, default=False)
     # the city's
+    #: a newer epoch's snapshot left it out; ``cleared_us`` holds that moment until the edge says better
+    omitted_us: Mapped[int | None] = mapped_column(BigInteger)
+    closed_reason: Mapped[str | None] = mapped_column(String(100))
     arrived_us: Mapped[int] = mapped_column(BigInteger)
     #: it was already over, or too old to be live, when it first arrived
     history: Mapped[bool] = mapped_column(Boolean, default=False)
     abandoned_us: Mapped[int | None] = mapped_column(BigInteger)
     abandoned_reason: Mapped[str | None] = mapped_column(String(300))
     incident_id: Mapped[str | None] = mapped_column(ForeignKey("incident.id"), index=True)
+
+
+class AlarmEpoch(Base):
+    """The spool epochs a site has had, in the order the city met them (``id`` is the order)."""
+
+    __tablename__ = "alarm_epoch"
+    __table_args__ = (UniqueConstraint("site_id", "epoch"),)
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+    site_id: Mapped[str] = mapped_column(String(63))
+    epoch: Mapped[str] = mapped_column(_ID)
+    met_us: Mapped[int] = mapped_column(BigInteger)
+    #: the site's own time of its first and of its newest snapshot under this epoch
+    first_snapshot_us: Mapped[int | None] = mapped_column(BigInteger)
+    last_snapshot_us: Mapped[int | None] = mapped_column(BigInteger)
 
 
 class Incident(Base):
@@ -86,6 +103,11 @@ class Incident(Base):
     #: real_fire | cooking | test | fault | unknown
     cause: Mapped[str | None] = mapped_column(String(30))
     summary: Mapped[str] = mapped_column(String(500), default="")
+    #: grows each time it burns again after an all clear: people are told again
+    episode: Mapped[int] = mapped_column(Integer, default=1)
+    #: the highest rung of the ladder that was climbed, and when the next one is due (NULL: none)
+    rung: Mapped[int] = mapped_column(Integer, default=0)
+    next_rung_us: Mapped[int | None] = mapped_column(BigInteger, index=True)
     version: Mapped[int] = mapped_column(Integer, default=1)
 
 
@@ -106,10 +128,11 @@ class Notification(Base):
     """What one person is to be told of one incident, once per rung and message."""
 
     __tablename__ = "notification"
-    __table_args__ = (UniqueConstraint("incident_id", "contact_id", "rung", "message"),)
+    __table_args__ = (UniqueConstraint("incident_id", "contact_id", "episode", "rung", "message"),)
     id: Mapped[str] = _id()
     incident_id: Mapped[str] = mapped_column(ForeignKey("incident.id", ondelete="CASCADE"), index=True)
     contact_id: Mapped[str] = mapped_column(ForeignKey("contact.id", ondelete="CASCADE"), index=True)
+    episode: Mapped[int] = mapped_column(Integer, default=1)
     rung: Mapped[int] = mapped_column(Integer, default=0)
     #: which text: fire | co | all_clear | test | trouble | history | …
     message: Mapped[str] = mapped_column(String(30))
@@ -121,7 +144,8 @@ class Notification(Base):
 class Delivery(Base):
     """One notification on one channel. ``state`` is the last word that can be looked up.
 
-    queued → (leased) → accepted | refused | dead; accepted → delivered → seen where a channel can tell.
+    queued → sending (leased) → accepted | refused | dead | unknown, or back to queued; queued →
+    cancelled when its reason is gone; accepted → delivered → seen where a channel can tell.
     """
 
     __tablename__ = "delivery"
@@ -143,6 +167,8 @@ class Delivery(Base):
     reason: Mapped[str | None] = mapped_column(String(60))
     attempts: Mapped[int] = mapped_column(Integer, default=0)
     due_us: Mapped[int] = mapped_column(BigInteger)
+    #: when it was due at first; giving up is counted from here
+    first_due_us: Mapped[int] = mapped_column(BigInteger)
     lease_owner: Mapped[str | None] = mapped_column(String(64))
     lease_until_us: Mapped[int | None] = mapped_column(BigInteger)
     queued_us: Mapped[int] = mapped_column(BigInteger)

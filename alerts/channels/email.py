@@ -1,0 +1,206 @@
+"""E-mail over SMTP: STARTTLS, TLS from the start, or (only when asked for) plain.
+
+Connections are kept and used again. The steps are sent one by one, so that it is known whether the
+message was handed over when something breaks: before DATA it may be tried again, after it the outcome
+is unknown. The Message-ID is the delivery's own, so that a repeated delivery is recognised as such.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP as SMTP_POLICY
+from email.utils import format_datetime
+from pathlib import Path
+
+import aiosmtplib
+from aiosmtplib.errors import (
+    SMTPAuthenticationError,
+    SMTPConnectError,
+    SMTPConnectResponseError,
+    SMTPException,
+    SMTPResponseException,
+    SMTPServerDisconnected,
+    SMTPTimeoutError,
+)
+
+from alerts.channels.base import Message, Outcome, scrub
+from alerts.policy import ULAANBAATAR
+from alerts.settings import SmtpSettings
+from edge.wire.clock import datetime_from_us
+
+#: A refused log-in is an operator's work; there is no use in trying each second.
+_AUTH_RETRY_S = 60.0
+
+
+class EmailChannel:
+    """Sends by one SMTP server."""
+
+    name = "email"
+
+    def __init__(self, settings: SmtpSettings, *, password: str = "") -> None:
+        self.concurrency = settings.concurrency
+        self.timeout_s = settings.timeout_s
+        self._settings = settings
+        self._password = password
+        self._idle: list[aiosmtplib.SMTP] = []
+
+    async def send(self, message: Message) -> Outcome:
+        """Send it over a kept connection; a kept one that has gone stale is replaced once."""
+        if not is_address(message.address):
+            return Outcome("refused", "address_invalid")
+        try:
+            payload = build_mime(message, self._settings.sender)
+        except ValueError:
+            return Outcome("refused", "address_invalid")
+        while True:
+            kept = bool(self._idle)
+            try:
+                client = self._idle.pop() if kept else await self._connect()
+            except Exception as error:
+                return self._connect_outcome(error)
+            outcome, stale = await self._send_on(client, message.address, payload)
+            if not (kept and stale):
+                return outcome
+
+    async def close(self) -> None:
+        """Say good-bye to the server on every kept connection."""
+        while self._idle:
+            client = self._idle.pop()
+            try:
+                await asyncio.wait_for(client.quit(), 1.0)
+            except (SMTPException, OSError, TimeoutError):
+                client.close()
+
+    async def _connect(self) -> aiosmtplib.SMTP:
+        settings = self._settings
+        client = aiosmtplib.SMTP(
+            hostname=settings.host,
+            port=settings.port,
+            use_tls=settings.security == "tls",
+            start_tls=settings.security == "starttls",
+            timeout=settings.timeout_s,
+            tls_context=_tls_context(settings.ca_file) if settings.security != "none" else None,
+        )
+        try:
+            await client.connect()
+            if settings.user:
+                await client.login(settings.user, self._password)
+        except BaseException:
+            client.close()
+            raise
+        return client
+
+    def _connect_outcome(self, error: Exception) -> Outcome:
+        evidence = scrub(str(error), self._password, self._settings.user)
+        match error:
+            case SMTPAuthenticationError():
+                return Outcome("retry", "auth_refused", f"{error.code}", _AUTH_RETRY_S)
+            case ssl.SSLError():
+                return Outcome("retry", "tls_failed", type(error).__name__)
+            case SMTPConnectResponseError():
+                return Outcome("retry", "throttled" if error.code == 421 else "server_error", evidence)
+            case SMTPTimeoutError() | TimeoutError():
+                return Outcome("retry", "timeout")
+            case SMTPConnectError() if isinstance(error.__cause__, ssl.SSLError):
+                return Outcome("retry", "tls_failed", type(error.__cause__).__name__)
+            case SMTPConnectError() | SMTPServerDisconnected() | OSError():
+                return Outcome("retry", "connection_failed", type(error).__name__)
+            case SMTPException() if "STARTTLS" in str(error).upper():
+                return Outcome("retry", "tls_failed", evidence)
+            case SMTPException():
+                return Outcome("retry", "server_error", evidence)
+        raise error
+
+    async def _send_on(
+        self, client: aiosmtplib.SMTP, address: str, payload: bytes
+    ) -> tuple[Outcome, bool]:
+        """The outcome, and whether the connection was found dead before anything was handed over."""
+        handed_over = usable = False
+        try:
+            await client.mail(self._settings.sender_address, options=[f"SIZE={len(payload)}"])
+            await client.rcpt(address)
+            handed_over = True
+            answer = await client.data(payload)
+            usable = True
+            return Outcome(
+                "accepted", "accepted", scrub(f"{answer.code} {answer.message}", address)
+            ), False
+        except SMTPResponseException as error:
+            usable = error.code != 421 and await _reset(client)
+            return _refusal(error, handed_over, address), False
+        except SMTPTimeoutError:
+            return _lost(handed_over, "timeout"), False
+        except (SMTPServerDisconnected, SMTPException, OSError):
+            return _lost(handed_over, "connection_failed"), not handed_over
+        finally:
+            if usable:
+                self._idle.append(client)
+            else:
+                client.close()
+
+
+def _tls_context(ca_file: Path | None) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
+
+
+def _lost(handed_over: bool, reason: str) -> Outcome:
+    return Outcome("unknown", "answer_lost") if handed_over else Outcome("retry", reason)
+
+
+async def _reset(client: aiosmtplib.SMTP) -> bool:
+    try:
+        await client.rset()
+    except (SMTPException, OSError):
+        return False
+    return True
+
+
+def _refusal(error: SMTPResponseException, after_data: bool, address: str) -> Outcome:
+    """A reply of 4xx may pass, 5xx will not (RFC 5321 4.2.1; enhanced codes RFC 3463)."""
+    evidence = scrub(f"{error.code} {error.message}", address)
+    enhanced = error.message.split(" ", 1)[0]
+    if error.code < 400:
+        return Outcome("retry", "unreadable_answer", evidence)
+    if error.code < 500:
+        throttled = error.code in (421, 450, 452) or enhanced.startswith("4.7.")
+        return Outcome("retry", "throttled" if throttled else "server_error", evidence)
+    if error.code == 552 or enhanced in ("5.3.4", "5.2.3"):
+        return Outcome("refused", "too_large", evidence)
+    if not after_data and (error.code in (550, 551, 553) and not enhanced.startswith("5.7.")):
+        return Outcome("refused", "address_unknown", evidence)
+    return Outcome("refused", "policy_refused", evidence)
+
+
+def is_address(text: str) -> bool:
+    """Whether the text can be an e-mail address: one ``@`` between two parts, nothing unprintable."""
+    local, at, domain = text.rpartition("@")
+    return (
+        bool(local and at and domain)
+        and len(text) <= 254
+        and text.isascii()
+        and text.isprintable()
+        and not set(text) & set(' <>,;:\\"()[]')
+        and "@" not in local
+    )
+
+
+def build_mime(message: Message, sender: Address) -> bytes:
+    """The message as RFC 5322 bytes. Raises ``ValueError`` for an address that cannot be written."""
+    mail = EmailMessage(policy=SMTP_POLICY)
+    mail["From"] = sender
+    mail["To"] = Address(addr_spec=message.address)
+    mail["Subject"] = " ".join(message.subject.split())
+    mail["Date"] = format_datetime(datetime_from_us(message.sent_us).astimezone(ULAANBAATAR))
+    mail["Message-ID"] = f"<{message.delivery_id}@{sender.domain}>"
+    mail["Auto-Submitted"] = "auto-generated"
+    mail["Content-Language"] = message.language
+    if message.urgent:
+        mail["Importance"] = "high"
+        mail["X-Priority"] = "1"
+    mail["X-Utaa-Message"] = message.kind
+    mail["X-Utaa-Incident"] = message.incident_id
+    mail.set_content(message.body, charset="utf-8", cte="base64")
+    return mail.as_bytes()

@@ -1,0 +1,142 @@
+"""From claimed deliveries to messages: the only place that opens addresses, just before sending."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from alerts.channels.base import Message, Outcome
+from alerts.models import AlarmRecord, Delivery, Incident, Notification
+from alerts.queue import Lease
+from alerts.texts import Catalogues, Facts, compose
+from alerts.texts.compose import Trouble
+from registry.households import ADDRESS, CHANNEL_ADDRESS
+from registry.models import Contact, ContactChannel, Detector, Household, Site
+from registry.sealed import Keyring, KeyringError
+
+#: A message that was not delivered by then is of no use: an alarm after a day, the rest after three.
+_TTL_S = {0: 24 * 3600, 1: 72 * 3600, 2: 72 * 3600}
+
+
+class Letter(NamedTuple):
+    """A claimed delivery with its message; or the outcome, where there is nothing that can be sent."""
+
+    lease: Lease
+    incident_id: str
+    message: Message | Outcome
+
+
+class _Row(NamedTuple):
+    delivery: Delivery
+    notification: Notification
+    incident: Incident
+    channel: ContactChannel
+    contact: Contact
+    household: Household | None
+    site: Site | None
+
+
+async def write_letters(
+    session: AsyncSession,
+    leases: Sequence[Lease],
+    keyring: Keyring,
+    catalogues: Catalogues,
+    now_us: int,
+) -> list[Letter]:
+    """A letter per lease, in the same order."""
+    rows = await _rows(session, [lease.delivery_id for lease in leases])
+    alarms = await _alarms(session, {row.incident.id for row in rows.values()})
+    letters = []
+    for lease in leases:
+        row = rows[lease.delivery_id]
+        try:
+            message: Message | Outcome = _message(
+                row, alarms.get(row.incident.id, []), keyring, catalogues, now_us
+            )
+        except KeyringError:
+            message = Outcome("retry", "address_sealed")
+        letters.append(Letter(lease, row.incident.id, message))
+    return letters
+
+
+async def _rows(session: AsyncSession, delivery_ids: list[str]) -> dict[str, _Row]:
+    found = await session.execute(
+        select(Delivery, Notification, Incident, ContactChannel, Contact, Household, Site)
+        .join(Notification, Delivery.notification_id == Notification.id)
+        .join(Incident, Notification.incident_id == Incident.id)
+        .join(ContactChannel, Delivery.channel_id == ContactChannel.id)
+        .join(Contact, ContactChannel.contact_id == Contact.id)
+        .outerjoin(Household, Incident.household_id == Household.id)
+        .outerjoin(Site, Incident.site_id == Site.id)
+        .where(Delivery.id.in_(delivery_ids))
+        .execution_options(populate_existing=True)
+    )
+    return {row[0].id: _Row(*row) for row in found}
+
+
+async def _alarms(
+    session: AsyncSession, incident_ids: set[str]
+) -> dict[str, list[tuple[AlarmRecord, str]]]:
+    """Per incident its alarms, the earliest first, each with its detector's place."""
+    found = await session.execute(
+        select(AlarmRecord, Detector.place)
+        .outerjoin(Detector, Detector.id == AlarmRecord.detector_id)
+        .where(AlarmRecord.incident_id.in_(incident_ids))
+        .order_by(AlarmRecord.raised_us, AlarmRecord.id)
+    )
+    result: dict[str, list[tuple[AlarmRecord, str]]] = {}
+    for record, place in found:
+        result.setdefault(record.incident_id or "", []).append((record, place or ""))
+    return result
+
+
+def _message(
+    row: _Row,
+    alarms: list[tuple[AlarmRecord, str]],
+    keyring: Keyring,
+    catalogues: Catalogues,
+    now_us: int,
+) -> Message:
+    address = keyring.open(row.channel.address, CHANNEL_ADDRESS)
+    notification, incident = row.notification, row.incident
+    places = [place for record, place in alarms if place and not record.test] or [
+        place for _, place in alarms if place
+    ]
+    facts = Facts(
+        message=notification.message,
+        hazard=incident.hazard,
+        since_us=incident.raised_us,
+        where=_where(row, keyring),
+        place=places[0] if places else "",
+        troubles=tuple(
+            Trouble(record.kind, place) for record, place in alarms if record.cleared_us is None
+        )
+        if incident.hazard == "trouble"
+        else (),
+        again=notification.rung > 0 or (notification.episode > 1 and incident.alarm_class == "alarm"),
+    )
+    text = compose(catalogues.get(notification.language), facts)
+    return Message(
+        delivery_id=row.delivery.id,
+        incident_id=incident.id,
+        channel=row.delivery.channel,
+        address=address,
+        kind=notification.message,
+        language=notification.language,
+        subject=text.subject,
+        body=text.body,
+        short=text.short,
+        sent_us=now_us,
+        urgent=row.delivery.priority == 0,
+        ttl_s=_TTL_S[row.delivery.priority],
+    )
+
+
+def _where(row: _Row, keyring: Keyring) -> str:
+    """The household's address; the site's title where the incident is a site's."""
+    if row.household is not None and row.household.address is not None:
+        return keyring.open(row.household.address, ADDRESS)
+    return row.site.title if row.site is not None else ""

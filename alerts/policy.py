@@ -1,0 +1,190 @@
+"""Who is told when: the city's policy as data, and the pure decisions over it.
+
+A ``Policy`` has one ``Rule`` per hazard. A rule says which text, how urgent, at what hours and whether
+troubles are collected, and has a ladder of ``Rung``s. The decisions take the moment as an argument
+and answer with a named reason; they read no clock and no database.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta, timezone
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from edge.wire.clock import US_PER_S, datetime_from_us, us_from_datetime
+from edge.wire.messages import AlarmClass, AlarmKind
+
+Hazard = Literal["fire", "co", "exposure", "trouble", "site", "test"]
+#: The texts there are (``alerts/texts``).
+MessageKind = Literal["fire", "co", "exposure", "trouble", "site", "test", "all_clear", "history"]
+
+#: Mongolia keeps one time: +08:00, no daylight saving.
+ULAANBAATAR = timezone(timedelta(hours=8), "Asia/Ulaanbaatar")
+
+#: An event older than this, of an alarm that its site no longer lists as active, is history.
+LIVE_LIMIT_S = 300
+#: A breach this soon after the all clear is the same incident burning again, not another one.
+REOPEN_WITHIN_S = 600
+
+HAZARD_OF: dict[AlarmKind, Hazard] = {
+    "smoke": "fire", "heat": "fire", "co": "co", "co_exposure": "exposure", "test": "test",
+    "low_battery": "trouble", "tamper": "trouble", "fault": "trouble", "end_of_life": "trouble",
+    "needs_cleaning": "trouble", "lost": "trouble", "never_seen": "trouble", "siren_fault": "trouble",
+}  # fmt: skip
+CLASS_OF_HAZARD: dict[Hazard, AlarmClass] = {
+    "fire": "alarm", "co": "alarm", "exposure": "supervisory", "test": "supervisory",
+    "trouble": "trouble", "site": "trouble",
+}  # fmt: skip
+#: What a resolved incident turned out to be.
+CAUSES = ("real_fire", "cooking", "test", "fault", "unknown")
+
+
+class Rung(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One step of the ladder: who is told, on what, this long after the incident opened."""
+
+    #: None: not by time, only for those whom the rung before did not reach
+    after_s: float | None = 0
+    #: all: every contact of the household; first: the first in its order
+    contacts: Literal["all", "first"] = "all"
+    #: all: every channel of a contact at once; one: the first that can be used
+    channels: Literal["all", "one"] = "all"
+
+
+class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What happens for one hazard."""
+
+    message: MessageKind
+    #: smaller is sent sooner: 0 alarm, 1 supervisory, 2 trouble
+    priority: int
+    rungs: tuple[Rung, ...]
+    #: only between these local hours; None: at once, at any hour
+    hours: tuple[int, int] | None = None
+    #: wait this long for more of the same before telling
+    collect_s: float = 0
+    #: after one message, the next one at the earliest this much later
+    at_most_every_s: float = 0
+    #: tell the same people when it is over
+    tell_all_clear: bool = False
+    #: tell them, in one message, of what was over before the city heard of it
+    tell_history: bool = False
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The city's rules, one per hazard."""
+
+    fire: Rule
+    co: Rule
+    exposure: Rule
+    test: Rule
+    trouble: Rule
+    site: Rule
+
+    def rule(self, hazard: str) -> Rule:
+        """The rule of a hazard."""
+        found: Rule = getattr(self, hazard)
+        return found
+
+
+_EVERYBODY = Rung()
+_NOT_REACHED = Rung(after_s=None)
+_ONE_CHANNEL = Rung(contacts="first", channels="one")
+#: Local hours in which a person may be told of something that can wait.
+_DAYTIME = (8, 20)
+
+DEFAULT_POLICY = Policy(
+    fire=Rule(
+        message="fire", priority=0, rungs=(_EVERYBODY, _NOT_REACHED), tell_all_clear=True,
+        tell_history=True,
+    ),
+    co=Rule(
+        message="co", priority=0, rungs=(_EVERYBODY, _NOT_REACHED), tell_all_clear=True,
+        tell_history=True,
+    ),
+    exposure=Rule(
+        message="exposure", priority=1, rungs=(_ONE_CHANNEL,), hours=_DAYTIME, collect_s=60,
+        at_most_every_s=6 * 3600,
+    ),
+    test=Rule(message="test", priority=1, rungs=(_ONE_CHANNEL,), hours=_DAYTIME),
+    trouble=Rule(
+        message="trouble", priority=2, rungs=(_ONE_CHANNEL,), hours=_DAYTIME, collect_s=900,
+        at_most_every_s=24 * 3600,
+    ),
+    site=Rule(message="site", priority=2, rungs=(_ONE_CHANNEL,), hours=_DAYTIME, collect_s=900),
+)  # fmt: skip
+
+
+def next_timed_rung(rule: Rule, climbed: int) -> int | None:
+    """The number of the next rung that is climbed by time; None if there is none."""
+    for number in range(climbed + 1, len(rule.rungs)):
+        if rule.rungs[number].after_s is not None:
+            return number
+    return None
+
+
+class Due(NamedTuple):
+    """When to tell, and why then."""
+
+    due_us: int
+    reason: Literal["at_once", "collected", "after_the_last", "daytime"]
+
+
+def due(rule: Rule, now_us: int, last_told_us: int | None) -> Due:
+    """The moment a message of this rule may go out.
+
+    ``last_told_us`` is when the same people were last told of the same hazard (None: never).
+    """
+    moment, reason = now_us, "at_once"
+    if rule.collect_s:
+        moment, reason = now_us + int(rule.collect_s * US_PER_S), "collected"
+    if last_told_us is not None and rule.at_most_every_s:
+        earliest = last_told_us + int(rule.at_most_every_s * US_PER_S)
+        if earliest > moment:
+            moment, reason = earliest, "after_the_last"
+    if rule.hours is not None:
+        inside = next_within(rule.hours, moment)
+        if inside > moment:
+            moment, reason = inside, "daytime"
+    return Due(moment, reason)  # type: ignore[arg-type]  # one of the literals above
+
+
+def next_within(hours: tuple[int, int], moment_us: int) -> int:
+    """The moment itself if its local hour is in ``hours`` (end excluded), else their next beginning."""
+    start, end = hours
+    local = datetime_from_us(moment_us).astimezone(ULAANBAATAR)
+    if start <= local.hour < end:
+        return moment_us
+    begin = local.replace(hour=start, minute=0, second=0, microsecond=0)
+    if local.hour >= start:
+        begin += timedelta(days=1)
+    return us_from_datetime(begin)
+
+
+class Standing(NamedTuple):
+    """How an alarm stands when the city hears of it, and why."""
+
+    live: bool
+    reason: Literal["active", "over", "old_and_no_longer_listed"]
+
+
+def standing(
+    *, active: bool, age_ms: int | None, raised_us: int, listed_until_us: int | None
+) -> Standing:
+    """Live or history.
+
+    ``listed_until_us`` is the site's time of its newest snapshot that did not list the alarm (None: no
+    such snapshot). An alarm that is over is history. An active one is live, however old it is; unless
+    the event is older than the limit and the site's newest snapshot, taken after the raise, left the
+    alarm out: then its clear is on the way behind this event.
+    """
+    if not active:
+        return Standing(False, "over")
+    old = age_ms is not None and age_ms > LIVE_LIMIT_S * 1000
+    if old and listed_until_us is not None and raised_us <= listed_until_us:
+        return Standing(False, "old_and_no_longer_listed")
+    return Standing(True, "active")
+
+
+def hazard_of(kind: str, *, test: bool) -> Hazard:
+    """The hazard of an alarm. A test is a test everywhere downstream."""
+    return "test" if test else HAZARD_OF[kind]  # type: ignore[index]  # the wire's closed set

@@ -1,0 +1,215 @@
+"""The queue of deliveries: rows, leases and what is recorded. No sending here.
+
+A delivery is claimed by one UPDATE under a lease, and its attempt is a row **before** anything is sent.
+If its worker dies, the lease runs out and the attempt ends as ``unknown``: nobody can say whether the
+provider has it. What follows an unknown is the ladder's decision, never a silent repetition.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sqlalchemy import and_, exists, func, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
+
+from alerts.channels.base import DEAD_ADDRESS_REASONS, Outcome
+from alerts.models import Attempt, Delivery, Notification
+from edge.wire.clock import US_PER_S
+from edge.wire.identity import new_id
+from registry.models import ContactChannel
+
+#: Nothing more follows in these states, unless the provider itself reports later.
+FINAL_STATES = ("accepted", "delivered", "seen", "refused", "dead", "unknown", "cancelled")
+FAILED_STATES = ("refused", "dead", "unknown")
+_PENDING_STATES = ("queued", "sending")
+
+
+class BackOff(NamedTuple):
+    """How a delivery is tried again, in real seconds."""
+
+    first_s: float
+    most_s: float
+    give_up_s: float
+
+
+#: By priority. An alarm is tried hard and soon of no use; a trouble can wait for tomorrow.
+BACK_OFF: dict[int, BackOff] = {
+    0: BackOff(1.0, 30.0, 30 * 60.0),
+    1: BackOff(5.0, 300.0, 6 * 3600.0),
+    2: BackOff(30.0, 1800.0, 24 * 3600.0),
+}
+
+
+class Lease(NamedTuple):
+    """A claimed delivery: send it, then ``record`` its outcome."""
+
+    delivery_id: str
+    attempt_id: str
+    number: int
+
+
+def wait_s(priority: int, attempts: int, retry_after_s: float | None, chance: float) -> float:
+    """Seconds until the next try: doubling, capped, jittered by ``chance`` in [0, 1).
+
+    The provider's own wish holds if it is longer, up to a quarter of the time after which we give up.
+    """
+    plan = BACK_OFF[priority]
+    ceiling = min(plan.most_s, plan.first_s * 2.0 ** min(attempts - 1, 30))
+    own = ceiling * (0.5 + 0.5 * chance)
+    return max(own, min(retry_after_s or 0.0, plan.give_up_s / 4))
+
+
+class Queue:
+    """One worker's view of the queue. ``factor`` turns real seconds into the clock's."""
+
+    def __init__(self, owner: str, *, factor: float, lease_s: float, skip_locked: bool) -> None:
+        self.owner = owner
+        self._factor = factor
+        self._lease_us = int(lease_s * factor * US_PER_S)
+        self._skip_locked = skip_locked
+
+    async def has_due(self, session: AsyncSession, now_us: int) -> bool:
+        """Whether there is anything to do: due, or left behind by a worker that died."""
+        return bool(
+            await session.scalar(
+                select(
+                    exists().where(
+                        or_(
+                            and_(Delivery.state == "queued", Delivery.due_us <= now_us),
+                            and_(Delivery.state == "sending", Delivery.lease_until_us < now_us),
+                        )
+                    )
+                )
+            )
+        )
+
+    async def next_due_us(self, session: AsyncSession) -> int | None:
+        """When the earliest queued delivery is due."""
+        found: int | None = await session.scalar(
+            select(func.min(Delivery.due_us)).where(Delivery.state == "queued")
+        )
+        return found
+
+    async def claim(self, session: AsyncSession, channel: str, limit: int, now_us: int) -> list[Lease]:
+        """Take due deliveries of one channel, most urgent first, and start their attempts."""
+        earlier, told = aliased(Delivery), aliased(Notification)
+        alarm_first = exists().where(
+            earlier.channel_id == Delivery.channel_id,
+            earlier.state.in_(_PENDING_STATES),
+            told.id == earlier.notification_id,
+            told.incident_id == Notification.incident_id,
+            told.message != "all_clear",
+        )
+        wanted = (
+            select(Delivery.id)
+            .join(Notification, Delivery.notification_id == Notification.id)
+            .where(
+                Delivery.state == "queued",
+                Delivery.due_us <= now_us,
+                Delivery.channel == channel,
+                or_(Notification.message != "all_clear", ~alarm_first),
+            )
+            .order_by(Delivery.priority, Delivery.due_us, Delivery.id)
+            .limit(limit)
+        )
+        if self._skip_locked:
+            wanted = wanted.with_for_update(of=Delivery, skip_locked=True)
+        ids = list(await session.scalars(wanted))
+        if not ids:
+            return []
+        taken = await session.execute(
+            update(Delivery)
+            .where(Delivery.id.in_(ids), Delivery.state == "queued")
+            .values(
+                state="sending",
+                lease_owner=self.owner,
+                lease_until_us=now_us + self._lease_us,
+                attempts=Delivery.attempts + 1,
+            )
+            .returning(Delivery.id, Delivery.attempts)
+            .execution_options(synchronize_session=False)
+        )
+        place = {delivery_id: number for number, delivery_id in enumerate(ids)}
+        leases = [Lease(row[0], new_id(), row[1]) for row in taken]
+        leases.sort(key=lambda lease: place[lease.delivery_id])
+        session.add_all(
+            Attempt(
+                id=lease.attempt_id, delivery_id=lease.delivery_id, number=lease.number,
+                started_us=now_us,
+            )
+            for lease in leases
+        )  # fmt: skip
+        await session.flush()
+        return leases
+
+    async def record(
+        self, session: AsyncSession, lease: Lease, outcome: Outcome, now_us: int
+    ) -> str | None:
+        """Write what became of an attempt; the delivery's new state, None if it is ours no more."""
+        await session.execute(
+            update(Attempt)
+            .where(Attempt.id == lease.attempt_id)
+            .values(
+                ended_us=now_us, outcome=outcome.kind, reason=outcome.reason,
+                evidence=outcome.evidence or None,
+            )
+        )  # fmt: skip
+        delivery = await session.get(
+            Delivery, lease.delivery_id, with_for_update=True, populate_existing=True
+        )
+        if delivery is None or delivery.attempts != lease.number:
+            return None
+        ours = delivery.state == "sending" and delivery.lease_owner == self.owner
+        if not ours and not (delivery.state == "unknown" and outcome.kind == "accepted"):
+            return None
+        self._settle(delivery, outcome, now_us)
+        if outcome.kind == "refused" and outcome.reason in DEAD_ADDRESS_REASONS:
+            await session.execute(
+                update(ContactChannel)
+                .where(ContactChannel.id == delivery.channel_id, ContactChannel.dead_us.is_(None))
+                .values(dead_us=now_us, dead_reason=outcome.reason)
+            )
+        await session.flush()
+        return delivery.state
+
+    def _settle(self, delivery: Delivery, outcome: Outcome, now_us: int) -> None:
+        delivery.lease_owner = delivery.lease_until_us = None
+        delivery.reason = outcome.reason
+        if outcome.kind == "accepted":
+            delivery.state, delivery.accepted_us = "accepted", now_us
+        elif outcome.kind == "refused":
+            delivery.state = "refused"
+        elif outcome.kind == "unknown":
+            delivery.state = "unknown"
+        else:
+            self._again_or_dead(delivery, outcome, now_us)
+
+    def _again_or_dead(self, delivery: Delivery, outcome: Outcome, now_us: int) -> None:
+        jitter = random.random()  # noqa: S311  # spreads retries, guards nothing
+        pause_s = wait_s(delivery.priority, delivery.attempts, outcome.retry_after_s, jitter)
+        delivery.due_us = now_us + int(pause_s * self._factor * US_PER_S)
+        first_due_us = max(delivery.queued_us, delivery.first_due_us)
+        give_up_us = first_due_us + int(BACK_OFF[delivery.priority].give_up_s * self._factor * US_PER_S)
+        delivery.state = "queued" if delivery.due_us <= give_up_us else "dead"
+
+    async def expire(self, session: AsyncSession, now_us: int) -> list[str]:
+        """End the attempts of workers that died in the middle of a send. Returns the deliveries."""
+        expired: Sequence[str] = (
+            await session.scalars(
+                update(Delivery)
+                .where(Delivery.state == "sending", Delivery.lease_until_us < now_us)
+                .values(state="unknown", reason="worker_lost", lease_owner=None, lease_until_us=None)
+                .returning(Delivery.id)
+                .execution_options(synchronize_session=False)
+            )
+        ).all()
+        if expired:
+            await session.execute(
+                update(Attempt)
+                .where(Attempt.delivery_id.in_(expired), Attempt.ended_us.is_(None))
+                .values(ended_us=now_us, outcome="unknown", reason="worker_lost")
+            )
+        return list(expired)

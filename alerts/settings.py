@@ -1,0 +1,155 @@
+"""Settings of alerts: table ``[alerts]`` of the configuration file, or ``UTAA_ALERTS_…``."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from email.headerregistry import Address
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+from pydantic_settings import SettingsError as PydanticSettingsError
+
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class SmtpSettings(BaseModel):
+    """The mail server that takes our messages."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=1, le=65535)] = 587
+    #: starttls, tls (from the first byte), or none: plain text, only for a server on this machine
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    user: str = ""
+    password_file: Path | None = None
+    #: certificates to trust beside the system's own
+    ca_file: Path | None = None
+    from_address: str = "utaa@localhost"
+    from_name: str = "Утаа"
+    timeout_s: Seconds = 15.0
+    concurrency: Annotated[int, Field(ge=1, le=100)] = 8
+
+    @field_validator("from_address")
+    @classmethod
+    def _is_address(cls, value: str) -> str:
+        try:
+            Address(addr_spec=value)
+        except Exception:
+            raise ValueError("expected an address such as utaa@example.mn") from None
+        return value
+
+    @property
+    def sender(self) -> Address:
+        return Address(display_name=self.from_name, addr_spec=self.from_address)
+
+    @property
+    def sender_address(self) -> str:
+        return self.from_address
+
+
+class WebPushSettings(BaseModel):
+    """Messages to browsers. The VAPID key is made on the first start."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    key_file: Path | None = None
+    #: how a push service reaches us: a mailto: or https: address (RFC 8292)
+    subject: str = "mailto:utaa@localhost"
+    timeout_s: Seconds = 10.0
+    concurrency: Annotated[int, Field(ge=1, le=200)] = 32
+    #: hosts of push services that subscriptions may name; empty: any public one over https
+    allowed_hosts: tuple[str, ...] = ()
+    #: for tests and push services inside one's own network: also http and private addresses
+    allow_private: bool = False
+
+
+class WorkerSettings(BaseModel):
+    """How deliveries are worked off. All in real seconds, also when the clock runs faster."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    #: look for due work at least this often, should a wake-up be lost
+    poll_s: Seconds = 1.0
+    #: a worker that says nothing for so long has died in the middle of a send
+    lease_s: Seconds = 60.0
+    #: on stopping, wait so long for sends that are under way
+    grace_s: Seconds = 10.0
+
+
+class AlertSettings(BaseSettings):
+    """Everything alerts can be told."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="UTAA_ALERTS_", env_nested_delimiter="__", extra="forbid", frozen=True,
+        hide_input_in_errors=True,
+    )  # fmt: skip
+
+    smtp: SmtpSettings | None = None
+    webpush: WebPushSettings | None = None
+    worker: WorkerSettings = WorkerSettings()
+    #: the city's own rules; without it the built-in ones
+    policy_file: Path | None = None
+    #: the web address under which people reach this city, for links in messages
+    public_url: str = ""
+
+
+class SettingsError(Exception):
+    """A setting is wrong: which one, where, and what was expected. One line."""
+
+
+def load_settings(config: Path | None = None) -> AlertSettings:
+    """The settings: environment over the table ``[alerts]`` of the file. Raises ``SettingsError``.
+
+    ``config`` or ``UTAA_CONFIG`` names the file.
+    """
+    named = os.environ.get("UTAA_CONFIG")
+    path = config or (Path(named) if named else None)
+    table = _read_table(path) if path else {}
+
+    class WithFile(AlertSettings):
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,
+            file_secret_settings: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            return env_settings, InitSettingsSource(settings_cls, table)
+
+    try:
+        return WithFile()
+    except ValidationError as error:
+        raise SettingsError(_first_problem(error, path)) from None
+    except PydanticSettingsError as error:
+        raise SettingsError(f"environment: {str(error).splitlines()[0]}") from None
+
+
+def _read_table(path: Path) -> dict[str, Any]:
+    try:
+        whole = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror}; expected a TOML file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: {error}; expected a TOML file") from None
+    table = whole.get("alerts", {})
+    if not isinstance(table, dict):
+        raise SettingsError(f"{path}: 'alerts' is no table; expected [alerts]")
+    return table
+
+
+def _first_problem(error: ValidationError, path: Path | None) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    key = ".".join(str(part) for part in first["loc"])
+    where = f"{path} [alerts] or environment" if path else "environment"
+    return f"{where}: {key}: {first['msg'].removeprefix('Value error, ')}"

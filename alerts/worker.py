@@ -1,0 +1,254 @@
+"""The worker: finds what is due, sends it, writes down what became of it.
+
+One pass: end the leases of workers that died → climb the ladder → claim due deliveries for each
+channel's free places, most urgent first, their attempts recorded as started → send them side by side →
+record the outcomes in batches, and climb for whom a rung did not reach. A wake-up makes the next pass
+start now, a poll makes sure that a lost wake-up costs a second. Any number of workers may run.
+
+All waiting is in real seconds; the moments in the rows are the clock's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+
+import structlog
+from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from alerts import ladder
+from alerts.channels.base import Channel, Message, Outcome
+from alerts.letters import Letter, write_letters
+from alerts.models import Delivery, Incident
+from alerts.policy import DEFAULT_POLICY, Policy
+from alerts.queue import Lease, Queue
+from alerts.settings import WorkerSettings
+from alerts.texts import Catalogues, load_catalogues
+from edge.wire.clock import US_PER_S, Clock
+from edge.wire.identity import new_id
+from registry.db import Database
+from registry.sealed import Keyring
+
+log = structlog.get_logger(__name__)
+
+#: A send that outlives its channel's own time limit by this is given up from outside.
+_OVERTIME_S = 5.0
+#: Outcomes that are recorded in one transaction.
+_RECORD_BATCH = 200
+#: Claims in one transaction, however many places are free.
+_CLAIM_BATCH = 100
+#: Deliveries on channels that are not set up here are refused in batches of this.
+_UNSERVED_BATCH = 200
+#: After the database failed, wait from the first to the second before the next pass.
+_TROUBLE_WAIT_S = (0.5, 15.0)
+
+
+class Worker:
+    """Walks the deliveries of one database through its channels."""
+
+    def __init__(
+        self,
+        database: Database,
+        channels: Mapping[str, Channel],
+        clock: Clock,
+        settings: WorkerSettings,
+        *,
+        keyring: Keyring,
+        catalogues: Catalogues | None = None,
+        policy: Policy = DEFAULT_POLICY,
+        on_change: Callable[[str], None] = lambda incident_id: None,
+        name: str = "",
+    ) -> None:
+        """``on_change`` is called with the incident's id after an outcome of it is on record."""
+        self._database = database
+        self._channels = dict(channels)
+        self._clock = clock
+        self._settings = settings
+        self._keyring = keyring
+        self._catalogues = catalogues or load_catalogues()
+        self._policy = policy
+        self._on_change = on_change
+        self._queue = Queue(
+            name or new_id(), factor=clock.factor, lease_s=settings.lease_s,
+            skip_locked=not database.is_sqlite,
+        )  # fmt: skip
+        self._wake = asyncio.Event()
+        self._stopping = False
+        self._sending: dict[asyncio.Task[None], str] = {}
+        self._ended: list[tuple[Lease, str, Outcome]] = []
+        #: (channel, outcome, reason) → how often; for metrics, without any address
+        self.outcomes: Counter[tuple[str, str, str]] = Counter()
+
+    def wake(self) -> None:
+        """There may be something to do now."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Take nothing new; ``run`` ends when what is under way is on record."""
+        self._stopping = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Work until ``stop`` or cancellation. What is under way is finished within the grace time."""
+        trouble_wait_s = _TROUBLE_WAIT_S[0]
+        try:
+            while not self._stopping:
+                self._wake.clear()
+                try:
+                    wait_s = await self._pass()
+                    trouble_wait_s = _TROUBLE_WAIT_S[0]
+                except (DBAPIError, OSError) as error:
+                    log.warning("alerts.database_failed", error=type(error).__name__)
+                    wait_s = trouble_wait_s
+                    trouble_wait_s = min(2 * trouble_wait_s, _TROUBLE_WAIT_S[1])
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(wait_s):
+                        await self._wake.wait()
+        finally:
+            await self._finish()
+
+    async def run_until_idle(self) -> None:
+        """Work until nothing is due and nothing is under way; what is due later stays."""
+        while True:
+            self._wake.clear()
+            wait_s = await self._pass()
+            if self._sending:
+                await asyncio.wait(self._sending, return_when=asyncio.FIRST_COMPLETED)
+            elif not self._ended and wait_s > 0:
+                return
+
+    async def _finish(self) -> None:
+        if self._sending:
+            await asyncio.wait(self._sending, timeout=self._settings.grace_s)
+        for task in list(self._sending):
+            task.cancel()
+        if self._sending:
+            await asyncio.wait(self._sending)
+        with suppress(DBAPIError, OSError):  # their leases run out, the next worker says unknown
+            await self._record()
+
+    # ---- one pass ---------------------------------------------------------------------------
+
+    async def _pass(self) -> float:
+        """Do what is due; returns the real seconds until the next pass is worth while."""
+        await self._record()
+        now_us = self._clock.now_us()
+        async with self._database.read() as session:
+            due = await self._queue.has_due(session, now_us) or await _climbs(session, now_us)
+        if due:
+            free = {name: self._free(name) for name in self._channels}
+            async with self._database.write() as session:
+                letters = await self._take(session, free, now_us)
+            for letter in letters:
+                self._start(letter)
+            if len(letters) >= _CLAIM_BATCH:
+                return 0.0
+        return await self._wait_s()
+
+    async def _take(self, session: AsyncSession, free: Mapping[str, int], now_us: int) -> list[Letter]:
+        lost = await self._queue.expire(session, now_us)
+        if lost:
+            log.warning("alerts.leases_expired", deliveries=len(lost))
+            await ladder.after_failure(session, lost, now_us, self._policy)
+        await ladder.climb_due(session, now_us, self._policy)
+        leases: list[Lease] = []
+        for channel, places in free.items():
+            if places:
+                leases += await self._queue.claim(session, channel, min(places, _CLAIM_BATCH), now_us)
+        letters = []
+        if leases:
+            letters = await write_letters(session, leases, self._keyring, self._catalogues, now_us)
+        return letters + await self._unserved(session, now_us)
+
+    async def _unserved(self, session: AsyncSession, now_us: int) -> list[Letter]:
+        """Deliveries on channels that are not set up here: refused, so that somebody sees them."""
+        names = await session.scalars(
+            select(Delivery.channel)
+            .where(
+                Delivery.state == "queued",
+                Delivery.due_us <= now_us,
+                Delivery.channel.not_in(list(self._channels)),
+            )
+            .distinct()
+        )
+        letters = []
+        for channel in names.all():
+            for lease in await self._queue.claim(session, channel, _UNSERVED_BATCH, now_us):
+                letters.append(Letter(lease, "", Outcome("refused", "not_configured")))
+        return letters
+
+    def _free(self, channel: str) -> int:
+        under_way = sum(1 for name in self._sending.values() if name == channel)
+        return self._channels[channel].concurrency - under_way
+
+    async def _wait_s(self) -> float:
+        if self._ended:
+            return 0.0
+        async with self._database.read() as session:
+            next_us = await self._queue.next_due_us(session)
+        if next_us is None:
+            return self._settings.poll_s
+        ahead_s = (next_us - self._clock.now_us()) / US_PER_S / self._clock.factor
+        # a delivery that is due but has no free place waits for a send to end, which wakes us
+        return self._settings.poll_s if ahead_s <= 0 else min(self._settings.poll_s, ahead_s)
+
+    # ---- sending and recording --------------------------------------------------------------
+
+    def _start(self, letter: Letter) -> None:
+        if isinstance(letter.message, Outcome):
+            self._end(letter, "", letter.message)
+            return
+        task = asyncio.create_task(
+            self._send(letter, letter.message), name=f"alerts.send {letter.lease.delivery_id}"
+        )
+        self._sending[task] = letter.message.channel
+        task.add_done_callback(self._sent)
+
+    def _sent(self, task: asyncio.Task[None]) -> None:
+        del self._sending[task]
+        self._wake.set()
+
+    async def _send(self, letter: Letter, message: Message) -> None:
+        channel = self._channels[message.channel]
+        outcome = Outcome("unknown", "answer_lost")
+        try:
+            async with asyncio.timeout(channel.timeout_s + _OVERTIME_S):
+                outcome = await channel.send(message)
+        except TimeoutError:
+            log.error("alerts.channel_overtime", channel=message.channel)
+        except Exception as error:
+            # a bug of ours: what was sent is not known; its text might carry an address
+            log.error("alerts.channel_failed", channel=message.channel, error=type(error).__name__)
+        finally:
+            self._end(letter, message.channel, outcome)
+
+    def _end(self, letter: Letter, channel: str, outcome: Outcome) -> None:
+        self.outcomes[channel or "none", outcome.kind, outcome.reason] += 1
+        self._ended.append((letter.lease, letter.incident_id, outcome))
+        self._wake.set()
+
+    async def _record(self) -> None:
+        while self._ended:
+            batch = self._ended[:_RECORD_BATCH]
+            now_us = self._clock.now_us()
+            failed = []
+            async with self._database.write() as session:
+                for lease, _, outcome in batch:
+                    state = await self._queue.record(session, lease, outcome, now_us)
+                    if state in ("refused", "dead", "unknown"):
+                        failed.append(lease.delivery_id)
+                await ladder.after_failure(session, failed, now_us, self._policy)
+            del self._ended[: len(batch)]
+            for incident_id in {incident_id for _, incident_id, _ in batch if incident_id}:
+                self._on_change(incident_id)
+
+
+async def _climbs(session: AsyncSession, now_us: int) -> bool:
+    found = await session.scalar(
+        select(Incident.id).where(Incident.next_rung_us <= now_us, Incident.state == "opened").limit(1)
+    )
+    return found is not None
