@@ -12,7 +12,7 @@ touches, or filters its list by ``asker.reach``, says ``need("site.read", by_obj
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -21,6 +21,7 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.routing import Mount
 
 from edge.wire.clock import Clock
+from gateway.live import Hub
 from registry.db import Database
 from registry.identity import Identity, Known, same_secret
 from registry.rights import ANYBODY, Action, Actor, Place, Reach, require, require_somewhere
@@ -44,6 +45,12 @@ class Rooms(Protocol):
     def keyring(self) -> Keyring: ...
     @property
     def clock(self) -> Clock: ...
+    @property
+    def hub(self) -> Hub: ...
+    @property
+    def wake_alerts(self) -> Callable[[], None]: ...
+    @property
+    def wake_configs(self) -> Callable[[], None]: ...
 
 
 class BadToken(Exception):

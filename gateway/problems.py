@@ -19,6 +19,7 @@ from pydantic import BaseModel, Field
 from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
 from starlette.exceptions import HTTPException
 
+from alerts.incidents import IncidentError
 from gateway.door import CSRF_HEADER, BadToken, CsrfMissing
 from registry.db import DatabaseUnavailable
 from registry.identity import BadLogin, Throttled, WrongCredentials
@@ -98,6 +99,12 @@ def _conflict(error: Conflict) -> ProblemError:
     return ProblemError(409, "conflict", "It contradicts what is recorded", str(error), errors)
 
 
+def _incident(error: IncidentError) -> ProblemError:
+    status = {"unknown_incident": 404, "unknown_alarm": 404, "unknown_cause": 422}
+    word = error.reason.replace("_", "-")
+    return ProblemError(status.get(error.reason, 409), word, error.reason.replace("_", " "), str(error))
+
+
 def _database(error: Exception) -> ProblemError:
     log.error("http.database_unavailable", error=type(error).__name__)
     return ProblemError(
@@ -141,6 +148,7 @@ _MAKERS: Final[dict[type[Exception], _Maker]] = {
     WeakPassword: lambda error: wrong_field("body.password", str(error)),
     NoSuch: _not_found,
     Conflict: _conflict,
+    IncidentError: _incident,
     IntegrityError: lambda _: ProblemError(
         409, "conflict", "It contradicts what is recorded", "somebody changed it just now; try again"
     ),

@@ -7,11 +7,18 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from gateway.api import detectors, households, models, session, sites
+from gateway.api import detectors, households, incidents, models, session, sites
 
 PREFIX = "/api/v1"
 
 
 def routers() -> list[APIRouter]:
     """Every router of the API."""
-    return [session.router, sites.router, households.router, detectors.router, models.router]
+    return [
+        session.router,
+        sites.router,
+        households.router,
+        detectors.router,
+        models.router,
+        incidents.router,
+    ]

@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import math
+import re
 from typing import Annotated, Any, Final, Generic, TypeVar
 
 from fastapi import Header, Query, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from sqlalchemy import ColumnElement, or_
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -20,11 +22,16 @@ from registry.rights import Reach
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 500
 
+#: Settings written as JSON: deep and long enough for every output there is.
+MAX_DEPTH: Final = 5
+MAX_ENTRIES: Final = 500
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+
 Item = TypeVar("Item")
 #: ``edge.wire.identity.SITE_PATTERN`` as pydantic's engine and OpenAPI read it: ``$`` is the very end.
 _SITE_PATTERN: Final = r"^[a-z0-9][a-z0-9-]{0,62}$"
 SiteId = Annotated[str, Field(pattern=_SITE_PATTERN, examples=["khoroo-1116-07"])]
-ObjectId = Annotated[str, Field(min_length=1, max_length=64)]
+ObjectId = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00]+$")]
 Latitude = Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False)]
 Longitude = Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False)]
 UnitCode = Annotated[
@@ -32,14 +39,39 @@ UnitCode = Annotated[
 ]
 Language = Annotated[str, Field(pattern="^(mn|en)$", examples=["mn"])]
 Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="rows of a page")]
+#: A text in a query string: PostgreSQL takes no NUL.
+Text = Annotated[str, Query(max_length=200, pattern=r"^[^\x00]*$")]
 Cursor = Annotated[str | None, Query(max_length=500, description="`next` of the page before; opaque")]
 IfMatch = Annotated[str | None, Header(description="the ETag of what you read; required")]
 
 
 class Wanted(BaseModel):
-    """The base of request bodies: unknown fields are refused."""
+    """The base of request bodies: unknown fields and control characters are refused."""
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _storable(cls, value: Any) -> Any:
+        return _check_storable(value)
+
+
+def _check_storable(value: Any, depth: int = 0) -> Any:
+    """The value itself. Raises ``ValueError`` for what no database takes or nobody means."""
+    if isinstance(value, str):
+        if _CONTROL.search(value):
+            raise ValueError("control characters are not allowed")
+        value.encode()  # a lone surrogate is no text: UnicodeEncodeError is a ValueError
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("expected a finite number")
+    elif isinstance(value, int) and abs(value) > 2**53:
+        raise ValueError("expected a number below 2 to the power of 53")
+    elif isinstance(value, dict | list):
+        if depth >= MAX_DEPTH or len(value) > MAX_ENTRIES:
+            raise ValueError(f"at most {MAX_DEPTH} levels and {MAX_ENTRIES} entries")
+        for inner in [*value, *value.values()] if isinstance(value, dict) else value:
+            _check_storable(inner, depth + 1)
+    return value
 
 
 class Page(BaseModel, Generic[Item]):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, Field
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -17,6 +17,7 @@ from gateway.api.common import (
     ObjectId,
     Page,
     SiteId,
+    Text,
     Wanted,
     at,
     check_match,
@@ -141,8 +142,8 @@ async def list_detectors(
     asker: _Reader,
     status: Status | None = None,
     site: SiteId | None = None,
-    source: Annotated[str | None, Query(max_length=40)] = None,
-    address: Annotated[str | None, Query(max_length=200, description="exactly")] = None,
+    source: Text | None = None,
+    address: Text | None = None,
     household: ObjectId | None = None,
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
@@ -222,6 +223,7 @@ async def _register(
                 object_kind="detector", object_id=detector.id, now_us=now_us,
                 after=_editable(detector),
             )  # fmt: skip
+    city.wake_configs()
     return [_out(detector) for detector in detectors]
 
 
@@ -251,5 +253,6 @@ async def patch_detector(
                 object_kind="detector", object_id=detector_id, now_us=city.clock.now_us(),
                 before=before, after=after,
             )  # fmt: skip
+    city.wake_configs()
     set_etag(response, _etag(detector))
     return _out(detector)

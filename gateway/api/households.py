@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, Field, model_validator
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -20,6 +20,7 @@ from gateway.api.common import (
     ObjectId,
     Page,
     SiteId,
+    Text,
     UnitCode,
     Wanted,
     at,
@@ -245,11 +246,11 @@ async def list_households(
     asker: _Reader,
     site: SiteId | None = None,
     unit: UnitCode | None = None,
-    label: Annotated[str | None, Query(max_length=100, description="how it begins")] = None,
+    label: Text | None = None,
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> Page[HouseholdOut]:
-    """By label; no personal field."""
+    """By label (`label`: how it begins); no personal field."""
     query = select(Household).where(*within(asker.reach, Household.unit_code))
     if site is not None:
         query = query.where(Household.site_id == site)
@@ -372,6 +373,7 @@ async def patch_household(
             object_kind="household", object_id=household_id, now_us=city.clock.now_us(),
             before={**before, **veiled}, after={**after, **veiled},
         )  # fmt: skip
+    city.wake_configs()
     set_etag(response, _etag(household, contacts))
     return _full(household, contacts, city.keyring)
 

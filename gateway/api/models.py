@@ -165,5 +165,6 @@ async def patch_model(
                 object_kind="model", object_id=model_id, now_us=city.clock.now_us(),
                 before=before, after=after,
             )  # fmt: skip
+    city.wake_configs()
     set_etag(response, _etag(model))
     return _out(model)

@@ -191,6 +191,7 @@ async def patch_site(
                 object_kind="site", object_id=site_id, now_us=now_us, before=before, after=after,
             )  # fmt: skip
         state = await session.get(SiteState, site_id)
+    rooms(request).wake_configs()
     set_etag(response, _etag(site))
     return _out(site, state)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
@@ -17,6 +17,8 @@ import alerts.models  # noqa: F401  # its tables belong to the metadata
 import gateway.models  # noqa: F401  # and its
 from edge.wire.clock import EARLIEST_US, ManualClock
 from gateway.app import create_app
+from gateway.live import Hub
+from gateway.metrics import Metrics
 from registry.db import Base, Database
 from registry.identity import Identity
 from registry.passwords import Passwords
@@ -34,6 +36,14 @@ class TestCity:
     database: Database
     keyring: Keyring
     clock: ManualClock
+    hub: Hub
+    woken: list[str] = field(default_factory=list)
+
+    def wake_alerts(self) -> None:
+        self.woken.append("alerts")
+
+    def wake_configs(self) -> None:
+        self.woken.append("configs")
 
 
 def cheap_passwords() -> Passwords:
@@ -46,7 +56,8 @@ async def city(tmp_path: Path) -> AsyncIterator[TestCity]:
     database = Database(f"sqlite:///{tmp_path}/city.db")
     async with database.engine.begin() as connection:
         await connection.run_sync(Base.metadata.create_all)
-    yield TestCity(database, Keyring({"k001": base64.b64decode("A" * 43 + "=")}), ManualClock(NOW_US))
+    keyring = Keyring({"k001": base64.b64decode("A" * 43 + "=")})
+    yield TestCity(database, keyring, ManualClock(NOW_US), Hub(Metrics()))
     await database.close()
 
 

@@ -1,0 +1,82 @@
+"""What a person does with an incident: one way for the API and the pages.
+
+Checked against the incident's place, recorded in the audit, committed; then the watchers are told and
+the sender is woken, so neither can undo it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from alerts import incidents
+from alerts.models import Incident
+from gateway.door import Asker, Rooms, allow
+from registry import audit
+from registry.rights import Place
+from registry.sites import NoSuch
+
+
+async def load(session: AsyncSession, incident_id: str) -> Incident:
+    """The incident. Raises ``NoSuch``."""
+    incident = await session.get(Incident, incident_id)
+    if incident is None:
+        raise NoSuch("incident", incident_id)
+    return incident
+
+
+def place_of(incident: Incident) -> Place:
+    """Where it lies, for a question of rights."""
+    return Place(unit_code=incident.unit_code)
+
+
+async def acknowledge(city: Rooms, asker: Asker, incident_id: str) -> Incident:
+    """Somebody has it; the first one counts. Raises ``NoSuch`` or ``Forbidden``."""
+    now_us = city.clock.now_us()
+    async with city.database.write() as session:
+        incident = await load(session, incident_id)
+        allow(asker, "incident.acknowledge", place_of(incident))
+        if await incidents.acknowledge(session, incident_id, asker.actor.id, now_us):
+            await audit.append(
+                session, actor=asker.actor, origin=asker.origin, action="incident.acknowledge",
+                object_kind="incident", object_id=incident_id, now_us=now_us,
+            )  # fmt: skip
+        await session.refresh(incident)
+    _announce(city, incident)
+    return incident
+
+
+async def resolve(
+    city: Rooms, asker: Asker, incident_id: str, cause: str, check: Callable[[Incident], None]
+) -> Incident:
+    """It is over, for this cause. ``check`` may refuse what the incident has become meanwhile.
+
+    Raises ``NoSuch``, ``Forbidden``, ``alerts.incidents.IncidentError``, and what ``check`` raises.
+    """
+    now_us = city.clock.now_us()
+    async with city.database.write() as session:
+        incident = await load(session, incident_id)
+        allow(asker, "incident.resolve", place_of(incident))
+        check(incident)
+        await incidents.resolve(session, incident_id, cause, asker.actor.id, now_us)
+        await audit.append(
+            session, actor=asker.actor, origin=asker.origin, action="incident.resolve",
+            object_kind="incident", object_id=incident_id, now_us=now_us, after={"cause": cause},
+        )  # fmt: skip
+        await session.refresh(incident)
+    _announce(city, incident)
+    return incident
+
+
+def _announce(city: Rooms, incident: Incident) -> None:
+    city.hub.publish(
+        "incident",
+        {
+            "id": incident.id,
+            "site": incident.site_id,
+            "state": incident.state,
+            "hazard": incident.hazard,
+        },
+    )
+    city.wake_alerts()
