@@ -7,14 +7,19 @@ event (a ``Reading``, a ``Tick``, a ``Presence``, new ``Settings``) goes through
 
     state = initial(settings, now_us)
     state, changes, wake_us = step(state, reading, now_us)
+
+Inside: ``decide`` lets time pass and hears the event; ``co``, ``smoke``, ``heat`` and ``trouble`` keep
+their part of the state and set bits of ``causes``; ``settle`` turns bits into alarms; ``words`` says
+why. After a time in which the program did not run, ``resumed`` grants every device a new deadline.
 """
 
-from edge.alarms.decide import Input, Outcome, initial, step
-from edge.alarms.settings import DEFAULT_DEADLINE_S, Settings
-from edge.alarms.state import MAX_STATE_BYTES, State, decode_state, encode_state
+from edge.alarms.decide import Input, Outcome, resumed, step
+from edge.alarms.settings import DEFAULT_DEADLINE_S, Settings, deadline_from_interval_s
+from edge.alarms.state import MAX_STATE_BYTES, State, decode_state, encode_state, initial
 from edge.alarms.types import Change, Presence, Tick
 
 __all__ = [
     "DEFAULT_DEADLINE_S", "MAX_STATE_BYTES", "Change", "Input", "Outcome", "Presence", "Settings",
-    "State", "Tick", "decode_state", "encode_state", "initial", "step",
+    "State", "Tick", "deadline_from_interval_s", "decode_state", "encode_state", "initial", "resumed",
+    "step",
 ]  # fmt: skip

@@ -1,0 +1,260 @@
+"""Smoke: optical density above clean air, confirmed over a time that fits the sampling.
+
+**Clean air** (``od_base``) is what the channel reads when nothing burns. It starts as the mean of the
+first values and then follows slowly: down within hours, up by at most ``smoke_drift_db_m_per_day``
+and never beyond ``smoke_drift_max_db_m``. So compensation can hide no more than that bound, and when it
+gets there the detector needs cleaning.
+
+**Confirmation** is a dose like CO's: smoke at the threshold fills it in 1.25 sampling intervals
+(between two stated bounds), twice as dense smoke in half of it, yet one sample alone never fills it,
+unless the sampling is slow and the smoke is dense (``smoke_sure_db_m``). Between half the threshold and
+the threshold it empties slowly, below it quickly. The last value is held a few intervals.
+
+**Together with others** (CO or temperature rising in the last five minutes) the threshold is lower and
+the time half. Smoke with steam and without heat or CO looks like cooking and waits for
+``cooking_wait_s``. While somebody has muted the detector, fresh smoke needs 4 %/ft.
+
+Optical density in dB/m is 10 × base-10 density per metre; from obscuration o in %/ft it is
+−10·log10(1 − o/100)/0.3048 [D]. EN 54-7 / EN 14604 begin at 0.05 dB/m [S], UL 217 takes 0.5–4.0 %/ft
+= 0.07–0.58 dB/m [M].
+"""
+
+from __future__ import annotations
+
+from edge.alarms import causes
+from edge.alarms.limits import FULL, NEVER, US_PER_HOUR, US_PER_MIN, US_PER_S
+from edge.alarms.state import State
+from edge.wire.readings import Flag
+
+#: Values that make the first estimate of clean air.
+_FIRST_VALUES = 10
+#: In the first hour clean air is still being learnt, and followed this fast [D].
+_LEARN_US = US_PER_HOUR
+_LEARN_PER_US = 0.1 / US_PER_HOUR
+#: Downwards it is safe to follow faster: it only makes the detector keener [D].
+_DOWN_PER_US = 0.02 / US_PER_HOUR
+#: No clean air reads less than this; below it the channel is out of range [D].
+_BASE_MIN, _LOWEST = -0.2, -0.3
+#: Until two values are known, sampling is taken to be this far apart.
+_INTERVAL_GUESS_US = 10 * US_PER_S
+#: A value is held for this many intervals, within bounds [D].
+_HOLD_INTERVALS, _HOLD_MIN_US, _HOLD_MAX_US = 3, 15 * US_PER_S, 15 * US_PER_MIN
+#: Confirmation in intervals at the threshold, and at least, however dense the smoke.
+_CONFIRM_INTERVALS, _SHORTEST_INTERVALS = 1.25, 1.05
+#: Evidence from another sense counts this long; steam this long.
+SUPPORT_US = 5 * US_PER_MIN
+STEAM_US = 10 * US_PER_MIN
+#: A jump up and down by this much, this often in a row, is noise [D].
+_NOISE_DB_M, _NOISE_FLIPS = 0.08, 20
+#: One repeated value is only unlikely from here on: many sensors say 0 for months [D].
+_STUCK_DB_M = 0.05
+#: Standing at the end of the scale this long is a fault besides the alarm [D].
+_SATURATED_US = US_PER_HOUR
+#: Cleaning is no longer needed when clean air reads below this share of the bound.
+_CLEANED = 0.8
+_SMOKE_FAULTS = (
+    causes.SMOKE_OFFSET | causes.SMOKE_SATURATED | causes.SMOKE_OUT_OF_RANGE | causes.SMOKE_STUCK
+)
+
+
+def hear(state: State, od: float, now: int) -> None:
+    """A new value; time has already been advanced to ``now``."""
+    saturated = state.settings.smoke_saturated_db_m
+    if state.od_seen == 0 or (state.od_base >= saturated > od):
+        _first(state, od, now)
+        return
+    elapsed = now - state.od_us
+    interval = state.od_interval_us
+    if elapsed < interval:
+        state.od_interval_us = (interval + elapsed) >> 1
+    elif elapsed > interval:
+        # one long gap (a radio that lost a frame) must not slow the confirmation down
+        state.od_interval_us = interval + ((min(elapsed, 4 * interval) - interval) >> 3)
+    move = od - state.od_db_m  # type: ignore[operator]  # known since the first value
+    if move:
+        state.od_same_us = now
+        if move >= _NOISE_DB_M or move <= -_NOISE_DB_M or state.od_flips:
+            _judge_noise(state, move)
+    above = od - state.od_base
+    quiet = state.settings.smoke_db_m * state.settings.smoke_clear_ratio
+    state.od_db_m = od
+    if state.od_dose or state.od_rate > 0 or above >= quiet or state.causes & causes.SMOKE_LEVEL:
+        _judge_level(state, above, now)
+    else:
+        state.od_until_us = now + _HOLD_MIN_US
+    state.od_us = now
+    if above < quiet:
+        _follow_clean_air(state, above, elapsed, now)
+    if state.faults & _SMOKE_FAULTS or od <= _LOWEST or now - state.od_same_us > _SATURATED_US:
+        _judge_channel(state, od, now)
+
+
+def _first(state: State, od: float, now: int) -> None:
+    settings = state.settings
+    base = od
+    if od >= settings.smoke_saturated_db_m:
+        state.faults |= causes.SMOKE_SATURATED
+    elif od >= settings.smoke_drift_max_db_m + settings.smoke_db_m:
+        # Dense from the first value on: more likely a bad channel than a fire. It is a fault, and
+        # any rise from here is still smoke.
+        state.faults |= causes.SMOKE_OFFSET
+    else:
+        base = max(_BASE_MIN, min(od, settings.smoke_drift_max_db_m))
+    state.od_db_m, state.od_base, state.od_seen = od, base, 1
+    state.faults &= ~causes.SMOKE_SATURATED if od < settings.smoke_saturated_db_m else -1
+    state.od_us = state.od_same_us = state.od_born_us = state.od_seg_us = now
+    state.od_interval_us = state.interval_us or _INTERVAL_GUESS_US
+    state.od_until_us = now + _HOLD_MIN_US
+    state.od_rate = 0
+    if od <= _LOWEST:
+        state.faults |= causes.SMOKE_OUT_OF_RANGE
+    _note_cleaning(state)
+
+
+def _judge_level(state: State, above: float, now: int) -> None:
+    """Close the running segment of the dose and start one at the new level."""
+    state.od_dose = dose_at(state, now)
+    state.od_seg_us = now
+    interval = state.od_interval_us
+    state.od_until_us = now + max(_HOLD_MIN_US, min(_HOLD_INTERVALS * interval, _HOLD_MAX_US))
+    state.od_rate = _rate_of(state, above, now)
+    threshold = state.settings.smoke_db_m * state.settings.smoke_clear_ratio
+    if above >= threshold:
+        state.od_low_us = NEVER
+    elif state.od_low_us == NEVER:
+        state.od_low_us = now
+    plan(state)
+
+
+def _rate_of(state: State, above: float, now: int) -> int:
+    settings, limits = state.settings, state.limits
+    interval = state.od_interval_us
+    longest = max(
+        limits.smoke_confirm_min_us,
+        min(int(_CONFIRM_INTERVALS * interval), limits.smoke_confirm_max_us),
+    )
+    supported = now - state.support_us <= SUPPORT_US
+    threshold = settings.smoke_supported_db_m if supported else settings.smoke_db_m
+    if state.flags & Flag.MUTED and now - state.mute_us < limits.mute_max_us:
+        threshold = max(threshold, settings.smoke_muted_db_m)
+    if above < threshold:
+        return -FULL // (longest if above < 0.5 * threshold else 4 * longest)
+    shortest = min(int(_SHORTEST_INTERVALS * interval), longest)
+    if above >= settings.smoke_sure_db_m:
+        shortest = min(shortest, limits.smoke_sure_us)
+    time_us = max(int(longest * threshold / above), shortest)
+    if supported:
+        time_us >>= 1
+    elif _looks_like_cooking(state, above, now):
+        time_us = max(time_us, limits.cooking_wait_us)
+    return FULL // max(time_us, 1)
+
+
+def _looks_like_cooking(state: State, above: float, now: int) -> bool:
+    """Steam in the last minutes, no dense smoke, and neither CO nor heat with it."""
+    return now - state.steam_us <= STEAM_US and above < state.settings.cooking_max_db_m
+
+
+def _follow_clean_air(state: State, above: float, elapsed: int, now: int) -> None:
+    settings = state.settings
+    if state.od_seen < _FIRST_VALUES:
+        state.od_seen += 1
+        base = state.od_base + above / state.od_seen
+    elif above < 0.0:
+        # far below what we took for clean air: the old estimate was wrong, and only cost keenness
+        down = _LEARN_PER_US if now - state.od_born_us < _LEARN_US else _DOWN_PER_US
+        base = state.od_base - min(-above, down * elapsed)
+        if state.faults & causes.SMOKE_OFFSET:
+            base = state.od_base + 0.5 * above
+    else:
+        up = state.limits.smoke_drift_per_us
+        if now - state.od_born_us < _LEARN_US:
+            up = _LEARN_PER_US
+        base = state.od_base + min(above, up * elapsed)
+    high = settings.smoke_drift_max_db_m
+    if base >= high or base <= _BASE_MIN or state.causes & causes.NEEDS_CLEANING:
+        if not state.faults & (causes.SMOKE_OFFSET | causes.SMOKE_SATURATED):
+            base = max(_BASE_MIN, min(base, high))
+        state.od_base = base
+        _note_cleaning(state)
+    else:
+        state.od_base = base
+
+
+def _note_cleaning(state: State) -> None:
+    high = state.settings.smoke_drift_max_db_m
+    if state.od_base >= high:
+        state.causes |= causes.NEEDS_CLEANING
+    elif state.od_base < _CLEANED * high:
+        state.causes &= ~causes.NEEDS_CLEANING
+
+
+def _judge_noise(state: State, move: float) -> None:
+    flips = state.od_flips
+    if (move >= _NOISE_DB_M and flips <= 0) or (move <= -_NOISE_DB_M and flips >= 0):
+        # the sign of the count remembers the direction of the last jump
+        count = min(abs(flips) + 1, _NOISE_FLIPS)
+        state.od_flips = count if move > 0 else -count
+        if count == _NOISE_FLIPS:
+            state.faults |= causes.SMOKE_NOISY
+    elif flips:
+        state.od_flips = flips - 1 if flips > 0 else flips + 1
+        if not state.od_flips:
+            state.faults &= ~causes.SMOKE_NOISY
+
+
+def _judge_channel(state: State, od: float, now: int) -> None:
+    settings = state.settings
+    faults = state.faults & ~(causes.SMOKE_OUT_OF_RANGE | causes.SMOKE_STUCK)
+    if od <= _LOWEST:
+        faults |= causes.SMOKE_OUT_OF_RANGE
+    same_us = now - state.od_same_us
+    if od >= settings.smoke_saturated_db_m:
+        if same_us > _SATURATED_US:
+            faults |= causes.SMOKE_SATURATED
+    else:
+        faults &= ~causes.SMOKE_SATURATED
+        if same_us > state.limits.stuck_us and abs(od) >= _STUCK_DB_M:
+            faults |= causes.SMOKE_STUCK
+    if faults & causes.SMOKE_OFFSET and od < settings.smoke_drift_max_db_m:
+        faults &= ~causes.SMOKE_OFFSET
+    state.faults = faults
+
+
+def dose_at(state: State, at: int) -> int:
+    """The confirmation at a moment of the running segment."""
+    elapsed = max(0, min(at, state.od_until_us) - state.od_seg_us)
+    return max(0, min(FULL, state.od_dose + state.od_rate * elapsed))
+
+
+def _fills_at(state: State) -> int:
+    if state.od_rate <= 0 or state.causes & causes.SMOKE_LEVEL:
+        return NEVER
+    at = state.od_seg_us - (-(FULL - state.od_dose) // state.od_rate)
+    return at if at <= state.od_until_us else NEVER
+
+
+def _clears_at(state: State) -> int:
+    if not state.causes & causes.SMOKE_LEVEL or state.od_low_us == NEVER:
+        return NEVER
+    at = state.od_low_us + state.limits.smoke_clear_us
+    return at if at <= state.od_until_us else NEVER
+
+
+def plan(state: State) -> None:
+    """Set when time alone will next change anything about smoke."""
+    state.od_due_us = min(_fills_at(state), _clears_at(state))
+
+
+def advance(state: State, now: int) -> list[tuple[int, int, int]]:
+    """Let time pass to ``now``: ``(at_us, bits of causes set, bits cleared)`` in order of time."""
+    turns: list[tuple[int, int, int]] = []
+    if (at := _fills_at(state)) <= now:
+        state.causes |= causes.SMOKE_LEVEL
+        turns.append((at, causes.SMOKE_LEVEL, 0))
+    if (at := _clears_at(state)) <= now:
+        state.causes &= ~causes.SMOKE_LEVEL
+        state.od_dose, state.od_rate, state.od_seg_us = 0, 0, at
+        turns.append((at, 0, causes.SMOKE_LEVEL))
+    plan(state)
+    return turns
