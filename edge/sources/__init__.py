@@ -20,8 +20,12 @@ from typing import Any
 
 from edge.sources.base import Decoded, Example, RawMessage, Router, Source
 from edge.sources.chirpstack import ChirpStackSource
+from edge.sources.generic import GenericSource
+from edge.sources.homeassistant import HomeAssistantSource
 from edge.sources.native import NativeSource
 from edge.sources.shelly import ShellySource
+from edge.sources.sparkplug import SparkplugSource
+from edge.sources.tasmota import TasmotaSource
 from edge.sources.thethingsstack import TheThingsStackSource
 from edge.sources.zigbee2mqtt import Zigbee2MqttSource
 
@@ -33,6 +37,10 @@ SOURCES: Mapping[str, Callable[..., Source]] = MappingProxyType(
         ChirpStackSource.name: ChirpStackSource,
         TheThingsStackSource.name: TheThingsStackSource,
         ShellySource.name: ShellySource,
+        TasmotaSource.name: TasmotaSource,
+        HomeAssistantSource.name: HomeAssistantSource,
+        SparkplugSource.name: SparkplugSource,
+        GenericSource.name: GenericSource,
     }
 )
 
@@ -49,4 +57,9 @@ def build(name: str, site: str, options: Mapping[str, Any] | None = None) -> Sou
     return factory(site, **(options or {}))
 
 
-__all__ = ["SOURCES", "Decoded", "Example", "RawMessage", "Router", "Source", "build"]
+def build_example(name: str, site: str = "demo") -> Source:
+    """The source of that name with the options under which it decodes its own example."""
+    return build(name, site, getattr(SOURCES.get(name), "example_options", None))
+
+
+__all__ = ["SOURCES", "Decoded", "Example", "RawMessage", "Router", "Source", "build", "build_example"]

@@ -50,16 +50,25 @@ class RawMessage(msgspec.Struct, frozen=True):
     received_us: int
 
 
+class Order(NamedTuple):
+    """Something to publish on the site's broker, QoS 1, not retained."""
+
+    topic: str
+    payload: bytes
+
+
 class Decoded(msgspec.Struct):
     """What a message says.
 
     Each detector that has a reading here also has a fact here, so that its address is known.
-    ``repairs`` are words of ``edge.wire.errors.REPAIRS``, once for each repair made.
+    ``repairs`` are words of ``edge.wire.errors.REPAIRS``, once for each repair made. ``orders`` are
+    what the protocol wants published in answer, such as a request to introduce oneself again.
     """
 
     readings: list[Reading] = []
     facts: list[DeviceFact] = []
     repairs: list[str] = []
+    orders: list[Order] = []
 
 
 class Example(NamedTuple):

@@ -1,14 +1,16 @@
-"""``utaa edge decode``: what a source makes of one payload, to try a device by hand."""
+"""``utaa edge decode``: what a source makes of one payload. ``utaa edge sources``: which there are."""
 
 from __future__ import annotations
 
 import sys
+import tomllib
+from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import msgspec
 import typer
 
-from edge.sources import SOURCES, build
+from edge.sources import SOURCES, Source, build, build_example
 from edge.sources.base import RawMessage, time_from_text
 from edge.wire.clock import SystemClock, rfc3339
 from edge.wire.errors import WireError
@@ -25,10 +27,11 @@ def decode(
     ] = None,
     retained: Annotated[bool, typer.Option(help="it was a retained message")] = False,
     facts: Annotated[bool, typer.Option(help="also what is known of the device")] = False,
+    options: Annotated[Path | None, typer.Option(help="a TOML file with the source's options")] = None,
 ) -> None:
     """Decode one payload from standard input and print its readings, one JSON object a line."""
     try:
-        decoder = build(source, site)
+        decoder = build(source, site, _read_options(options))
         received_us = SystemClock().now_us() if received is None else time_from_text(received)
     except ValueError as error:
         _fail(f"{error}", 2)
@@ -44,6 +47,54 @@ def decode(
             _print({"fact": fact_object(fact)})
     for repair in decoded.repairs:
         print(f"utaa: repaired: {repair}", file=sys.stderr)
+
+
+def sources(
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON object a line")] = False,
+) -> None:
+    """List the sources: what each speaks with, its topics, an example and what it makes of it."""
+    for name in SOURCES:
+        source = build_example(name)
+        example, readings = source.example, _readings_of_example(source)
+        listed = {
+            "source": name,
+            "speaks": source.summary,
+            "topics": source.filters(),
+            "lost_after_s": source.deadline_s,
+            "example_topic": example.topic,
+            "example_payload": example.payload,
+            "readings": readings,
+        }
+        if as_json:
+            _print(listed)
+            continue
+        print(f"{name}: {source.summary}")
+        print(f"  topics   {' '.join(source.filters())}")
+        print(f"  example  {example.topic}")
+        print(f"           {example.payload if example.payload.isprintable() else '(binary)'}")
+        for reading in readings:
+            print(f"  reading  {msgspec.json.encode(reading).decode()}")
+
+
+def _readings_of_example(source: Source) -> list[dict[str, Any]]:
+    example = source.example
+    decoded = source.decode(
+        RawMessage(example.topic, example.payload.encode(), False, SystemClock().now_us())
+    )
+    addresses = {fact.detector: fact.address for fact in decoded.facts}
+    return [reading_object(reading, addresses[reading.detector]) for reading in decoded.readings]
+
+
+def _read_options(path: Path | None) -> dict[str, Any]:
+    """The options in the file. Raises ``ValueError`` that says what is wrong with it."""
+    if path is None:
+        return {}
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"cannot read {path}: {error.strerror}") from None
+    except ValueError as error:
+        raise ValueError(f"{path} is no TOML: {error}") from None
 
 
 def reading_object(reading: Reading, address: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import msgspec
 
@@ -81,7 +81,7 @@ def _untyped(payload: bytes) -> dict[str, Any] | None:
 
 
 def salvage(untyped: dict[str, Any], kind: type[S]) -> S:
-    """The struct from those fields that have their type; the others keep their defaults."""
+    """The struct from those fields that have their type, in depth; the others keep their defaults."""
     kept: dict[str, Any] = {}
     for field in msgspec.structs.fields(kind):
         value = untyped.get(field.encode_name)
@@ -90,8 +90,18 @@ def salvage(untyped: dict[str, Any], kind: type[S]) -> S:
         try:
             kept[field.name] = msgspec.convert(value, field.type)
         except (msgspec.ValidationError, OverflowError):
-            continue
+            inner = _struct_in(field.type)
+            if inner is not None and isinstance(value, dict):
+                kept[field.name] = salvage(value, inner)
     return kind(**kept)
+
+
+def _struct_in(declared: Any) -> type[msgspec.Struct] | None:
+    """``X`` of a field declared ``X`` or ``X | None`` where X is a struct."""
+    for option in (declared, *get_args(declared)):
+        if isinstance(option, type) and issubclass(option, msgspec.Struct):
+            return option
+    return None
 
 
 def is_true(*names: str) -> IsAlarm:

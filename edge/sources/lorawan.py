@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import base64
 import binascii
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
 
+from edge.sources import names
 from edge.sources.base import (
     ALARM_FLAGS,
     Builder,
@@ -28,36 +30,6 @@ from edge.wire.messages import DeviceFact
 from edge.wire.readings import Flag
 
 _NAMED = ("maker", "model", "firmware", "report_interval_s")
-
-#: Names in servers' decoded objects, letters only and in lower case.
-_OBJECT_QUANTITIES = {
-    "temperature": "temperature_c",
-    "temperaturec": "temperature_c",
-    "humidity": "humidity_pct",
-    "battery": "battery_pct",
-    "batterypct": "battery_pct",
-    "batteryvoltage": "battery_v",
-    "batteryv": "battery_v",
-    "volt": "battery_v",
-    "co": "co_ppm",
-    "coppm": "co_ppm",
-    "carbonmonoxide": "co_ppm",
-}
-_OBJECT_FLAGS = {
-    "smoke": Flag.SMOKE_ALARM,
-    "smokealarm": Flag.SMOKE_ALARM,
-    "firealarm": Flag.SMOKE_ALARM,
-    "coalarm": Flag.CO_ALARM,
-    "carbonmonoxidealarm": Flag.CO_ALARM,
-    "heatalarm": Flag.HEAT_ALARM,
-    "hightempalarm": Flag.HEAT_ALARM,
-    "tamper": Flag.TAMPER,
-    "batterylow": Flag.BATTERY_LOW,
-    "lowbattery": Flag.BATTERY_LOW,
-    "fault": Flag.FAULT,
-    "test": Flag.TEST,
-}
-_OBJECT_WORDS = {"alarm": True, "true": True, "no alarm": False, "normal": False, "false": False}
 
 
 class Uplink(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,19 +105,25 @@ def said_by_object(decoded: Mapping[str, Any]) -> Bytes | None:
     """What a server's decoded object says under names that tell; None if nothing."""
     values: dict[str, float] = {}
     flags = known = Flag(0)
-    for key, value in decoded.items():
-        name = "".join(letter for letter in key.lower() if letter.isalpha())
-        if isinstance(value, str):
-            value = _OBJECT_WORDS.get(value.lower(), value)
-        if isinstance(value, bool):
-            flag = _OBJECT_FLAGS.get(name, Flag(0))
+    for name, value in decoded.items():
+        said = names.truth(value) if isinstance(value, str) else value
+        if isinstance(said, bool):
+            flag = names.flag_of(name) or Flag(0)
             known |= flag
-            flags |= flag if value else Flag(0)
-        elif isinstance(value, int | float) and name in _OBJECT_QUANTITIES:
-            values[_OBJECT_QUANTITIES[name]] = float(value)
+            flags |= flag if said else Flag(0)
+        elif isinstance(said, int | float) and (quantity := names.quantity_of(name)):
+            values[quantity] = bounded_float(said)
     if not values and not known:
         return None
     return Bytes(values=values, flags=flags, flags_known=known)
+
+
+def bounded_float(number: float) -> float:
+    """A float, infinite where an integer is beyond all floats."""
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf
 
 
 def bytes_from_base64(data: str | None) -> bytes:

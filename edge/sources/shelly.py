@@ -184,16 +184,22 @@ class ShellySource:
 
     def _decode_rpc(self, address: str, message: RawMessage) -> Decoded:
         check_size(message.payload)
-        rpc = jsontext.decode(_rpc, message.payload)
+        rpc, repairs = jsontext.decode_object(_rpc, message.payload, _Rpc, _is_alarm)
         if rpc.method not in ("NotifyStatus", "NotifyFullStatus"):
             return Decoded()
         if rpc.params.smoke is None and not self._is_smoke(address):
             return Decoded()
         whole = rpc.method == "NotifyFullStatus"
-        return self._laid_over(address, message, rpc.params, whole=whole)
+        return self._laid_over(address, message, rpc.params, whole=whole, repairs=repairs)
 
     def _laid_over(
-        self, address: str, message: RawMessage, params: _Params, *, whole: bool = False
+        self,
+        address: str,
+        message: RawMessage,
+        params: _Params,
+        *,
+        whole: bool = False,
+        repairs: list[str] | None = None,
     ) -> Decoded:
         """The reading after this update; a whole status or a retained one starts from nothing."""
         state = _State()
@@ -207,16 +213,17 @@ class ShellySource:
             state.value("battery_v", params.power.battery.volts)
             state.value("battery_pct", params.power.battery.percent)
         fact = _fact(self._builder.fact(address), address, params.sys)
-        repairs: list[str] = []
+        notes = list(repairs or ())
+        alarm = bool(params.smoke and params.smoke.alarm)
         signal = params.wifi.rssi if params.wifi else None
         decoded = self._builder.decoded(
             fact,
             message,
-            time_us=_time(params.ts, repairs),
+            time_us=_time(params.ts, notes, alarm=alarm),
             values={**state.values, "signal_dbm": signal},
             flags=state.flags,
             flags_known=state.flags_known,
-            repairs=repairs,
+            repairs=notes,
         )
         if not message.retained:
             self._keep(address, state)
@@ -298,12 +305,23 @@ def _fact(fact: DeviceFact, address: str, sys: _Sys | None) -> DeviceFact:
     return msgspec.structs.replace(fact, **said)
 
 
-def _time(ts: float | None, repairs: list[str]) -> int | None:
+def _time(ts: float | None, repairs: list[str], *, alarm: bool) -> int | None:
     """µs UTC; before the clock is set ``ts`` counts seconds since power-on."""
     if ts is None:
         return None
-    time_us = time_from_epoch(ts)
+    try:
+        time_us = time_from_epoch(ts)
+    except WireError:
+        if not alarm:
+            raise
+        time_us = 0
     if time_us < EARLIEST_US:
         repairs.append("time_unset")
         return None
     return time_us
+
+
+def _is_alarm(untyped: dict[str, Any]) -> bool:
+    params = untyped.get("params")
+    smoke = params.get("smoke:0") if isinstance(params, dict) else None
+    return isinstance(smoke, dict) and smoke.get("alarm") is True

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.sources import SOURCES, Router, Source, build
+from edge.sources import SOURCES, Router, Source, build, build_example
 from edge.sources.base import (
     MAX_ADDRESS_CHARS,
     MAX_KNOWN,
@@ -47,7 +47,7 @@ def test_filters_match_topics_as_mqtt_says(topic_filter: str, topic: str, expect
 
 
 def test_each_source_is_routed_its_own_example() -> None:
-    sources = [build(name, "demo") for name in SOURCES]
+    sources = [build_example(name) for name in SOURCES]
     router = Router(sources)
     for source in sources:
         assert router.route(source.example.topic) is source
@@ -55,7 +55,7 @@ def test_each_source_is_routed_its_own_example() -> None:
 
 
 def test_a_topic_of_nobody_goes_nowhere() -> None:
-    router = Router([build(name, "demo") for name in SOURCES])
+    router = Router([build_example(name) for name in SOURCES])
     assert router.route("garbage/1") is None
     assert router.route("utaa/v1/site/demo/frame") is None
     assert router.route("$SYS/broker/uptime") is None
@@ -78,7 +78,7 @@ def test_garbage_topics_do_not_grow_the_router_without_end(monkeypatch: pytest.M
 
 
 def test_every_source_names_its_filters_once() -> None:
-    router = Router([build(name, "demo") for name in SOURCES])
+    router = Router([build_example(name) for name in SOURCES])
     filters = router.filters()
     assert len(filters) == len(set(filters))
     assert set(filters) == {f for s in router.sources for f in s.filters()}
@@ -187,7 +187,7 @@ def test_a_devices_text_is_cut_and_fit_for_utf8() -> None:
 
 def test_every_source_states_what_a_listing_needs() -> None:
     for name in SOURCES:
-        source: Source = build(name, "demo")
+        source: Source = build_example(name)
         assert source.name == name
         assert source.summary
         assert source.deadline_s > 0

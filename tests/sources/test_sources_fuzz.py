@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.sources import SOURCES, Router, Source, build
+from edge.sources import SOURCES, Router, Source, build_example
 from edge.sources.base import Decoded, RawMessage
 from edge.wire.errors import REASONS, REPAIRS, WireError
 from edge.wire.readings import Flag
@@ -29,7 +29,7 @@ json_values = st.recursive(
 
 def topics_of(name: str) -> st.SearchStrategy[str]:
     """Topics that its filters take, and its example's."""
-    source = build(name, "demo")
+    source = build_example(name)
     word = st.text(
         st.characters(exclude_characters="/+#\0", exclude_categories=["Cs"]), min_size=1, max_size=12
     )
@@ -93,13 +93,13 @@ def test_arbitrary_bytes_on_a_topic_of_the_source(name: str, data: st.DataObject
         data.draw(st.booleans()),
         RECEIVED_US,
     )
-    check(build(name, "demo"), message)
+    check(build_example(name), message)
 
 
 @every_source
 @given(data=st.data())
 def test_arbitrary_json_on_a_topic_of_the_source(name: str, data: st.DataObject) -> None:
-    source = build(name, "demo")
+    source = build_example(name)
     keys = st.sampled_from(keys_of(source.example.payload))
     value = data.draw(json_values | st.dictionaries(keys, json_values, max_size=8))
     message = RawMessage(data.draw(topics_of(name)), json.dumps(value).encode(), False, RECEIVED_US)
@@ -109,7 +109,7 @@ def test_arbitrary_json_on_a_topic_of_the_source(name: str, data: st.DataObject)
 @every_source
 @given(data=st.data())
 def test_an_example_with_one_value_replaced(name: str, data: st.DataObject) -> None:
-    source = build(name, "demo")
+    source = build_example(name)
     try:
         example = json.loads(source.example.payload)
     except ValueError:
@@ -124,7 +124,7 @@ def test_an_example_with_one_value_replaced(name: str, data: st.DataObject) -> N
 @every_source
 @given(data=st.data())
 def test_an_example_with_bytes_cut_or_changed(name: str, data: st.DataObject) -> None:
-    source = build(name, "demo")
+    source = build_example(name)
     raw = bytearray(source.example.payload.encode())
     for _ in range(data.draw(st.integers(1, 4))):
         raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
@@ -135,19 +135,19 @@ def test_an_example_with_bytes_cut_or_changed(name: str, data: st.DataObject) ->
 @every_source
 @given(topic=st.text(max_size=60), payload=st.binary(max_size=60))
 def test_a_topic_of_nobody(name: str, topic: str, payload: bytes) -> None:
-    check(build(name, "demo"), RawMessage(topic, payload, False, RECEIVED_US))
+    check(build_example(name), RawMessage(topic, payload, False, RECEIVED_US))
 
 
 @given(topic=st.text(max_size=60))
 def test_any_topic_is_routed_or_not(topic: str) -> None:
-    router = Router([build(name, "demo") for name in SOURCES])
+    router = Router([build_example(name) for name in SOURCES])
     found = router.route(topic)
     assert found is None or found in router.sources
 
 
 @every_source
 def test_the_example_itself_decodes_to_something(name: str) -> None:
-    source = build(name, "demo")
+    source = build_example(name)
     message = RawMessage(source.example.topic, source.example.payload.encode(), False, RECEIVED_US)
     decoded: Decoded = source.decode(message)
     assert decoded.readings
