@@ -27,7 +27,7 @@ def check_site(site: str) -> str:
 
 
 def detector_id(site: str, source: str, address: str) -> str:
-    """``d`` and 19 characters of base 32: 96 bits of BLAKE2b over site, source and address."""
+    """``d`` and 20 characters of base 32: 96 bits of BLAKE2b over site, source and address."""
     digest = hashlib.blake2b(
         "\0".join((site, source, address)).encode(), digest_size=12, person=b"utaa.detector"
     ).digest()

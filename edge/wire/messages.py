@@ -258,7 +258,7 @@ def encode(message: Any) -> bytes:
 def decode(payload: bytes, kind: type[Message]) -> Message:
     """The message in the payload.
 
-    Raises ``WireError``: too_large, not_json, unknown_version, missing_field, wrong_type.
+    Raises ``WireError``: too_large, truncated, not_json, unknown_version, missing_field, wrong_type.
     """
     if len(payload) > MAX_MESSAGE_BYTES:
         raise WireError("too_large", f"{len(payload)} bytes; at most {MAX_MESSAGE_BYTES}")
