@@ -8,6 +8,8 @@ from pathlib import Path
 
 from alerts.channels.base import Channel
 from alerts.channels.email import EmailChannel
+from alerts.channels.vapid import ensure_vapid
+from alerts.channels.webpush import WebPushChannel
 from alerts.settings import AlertSettings, SettingsError
 from edge.wire.clock import Clock
 
@@ -25,11 +27,24 @@ async def open_channels(
         channels["email"] = EmailChannel(
             settings.smtp, password=read_secret(settings.smtp.password_file)
         )
+    if settings.webpush is not None:
+        key_file = vapid_key_file(settings, data_dir)
+        try:
+            vapid = ensure_vapid(key_file, settings.webpush.subject)
+        except (OSError, ValueError) as error:
+            raise SettingsError(f"webpush.key_file: {error}") from None
+        channels["webpush"] = WebPushChannel(settings.webpush, vapid)
     try:
         yield channels
     finally:
         for channel in channels.values():
             await channel.close()
+
+
+def vapid_key_file(settings: AlertSettings, data_dir: Path) -> Path:
+    """Where the key is that browsers bind their subscriptions to."""
+    named = settings.webpush.key_file if settings.webpush else None
+    return named or data_dir / "vapid.pem"
 
 
 def read_secret(path: Path | None) -> str:
