@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway import problems
-from gateway.api import PREFIX, health, routers
+from gateway.api import PREFIX, health, metrics, routers
 from gateway.door import Rooms, check_declared
 from registry.identity import Identity
 
@@ -116,6 +116,7 @@ def create_app(
     app.state.identity = identity or Identity(city.database, city.clock)
     problems.install(app)
     app.include_router(health.router)
+    app.include_router(metrics.router)
     for router in routers():
         app.include_router(router, prefix=PREFIX)
     for router in extra:

@@ -12,12 +12,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from edge.wire.clock import Clock, clock_from_text
 from edge.wire.identity import new_id
+from gateway import schema
 from gateway.live import Hub
 from gateway.metrics import Metrics
 from gateway.settings import GatewaySettings
 from gateway.stores.base import ReadingStore
 from gateway.stores.opening import open_store
-from registry.db import Base, Database
+from registry.db import Database
 from registry.models import CityFact
 from registry.sealed import Keyring, ensure_keyring
 
@@ -64,7 +65,7 @@ class City:
 async def open_city(settings: GatewaySettings) -> AsyncIterator[City]:
     """The city of these settings.
 
-    Raises ``DatabaseUnavailable``, ``KeyringError``, ``StoreMisconfigured`` or ``OSError``.
+    Raises ``DatabaseUnavailable``, ``SchemaError``, ``KeyringError`` or ``OSError``.
     """
     clock = clock_from_text(os.environ.get("UTAA_CLOCK"))
     settings.data_dir.mkdir(parents=True, exist_ok=True)
@@ -75,7 +76,7 @@ async def open_city(settings: GatewaySettings) -> AsyncIterator[City]:
     hub = Hub(metrics)
     try:
         await database.check()
-        await prepare_schema(database)
+        await schema.upgrade(database)
         yield City(
             settings=settings,
             clock=clock,
@@ -90,15 +91,6 @@ async def open_city(settings: GatewaySettings) -> AsyncIterator[City]:
         hub.close()
         await readings.close()
         await database.close()
-
-
-async def prepare_schema(database: Database) -> None:
-    """Every table there is."""
-    import alerts.models  # noqa: F401
-    import gateway.models  # noqa: F401
-
-    async with database.engine.begin() as connection:
-        await connection.run_sync(Base.metadata.create_all)
 
 
 async def ensure_store_id(database: Database) -> str:

@@ -59,12 +59,19 @@ class Subscription:
         """Let the watcher finish what it has, and stop."""
         self._queue.put_nowait(None)
 
+    async def next(self) -> LiveEvent | None:
+        """The next event; None when the hub closes or after the ``gap`` of a dropped watcher."""
+        event = await self._queue.get()
+        if event is None and self.dropped:
+            self.dropped = False
+            self.end()
+            return LiveEvent("", "gap", {"reason": "too_slow"})
+        return event
+
     async def events(self) -> AsyncIterator[LiveEvent]:
-        """Until the hub closes or drops it; a dropped one ends with a ``gap``."""
-        while (event := await self._queue.get()) is not None:
+        """Until ``next`` has no more."""
+        while (event := await self.next()) is not None:
             yield event
-        if self.dropped:
-            yield LiveEvent("", "gap", {"reason": "too_slow"})
 
 
 class Hub:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from gateway.api import detectors, households, incidents, models, session, sites
+from gateway.api import detectors, households, incidents, live, models, readings, session, sites
 
 PREFIX = "/api/v1"
 
@@ -21,4 +21,6 @@ def routers() -> list[APIRouter]:
         detectors.router,
         models.router,
         incidents.router,
+        readings.router,
+        live.router,
     ]

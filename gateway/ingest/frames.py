@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import structlog
 
@@ -19,6 +20,7 @@ from edge.wire.identity import check_site
 from edge.wire.messages import Lane
 from edge.wire.readings import flag_names
 from edge.wire.topics import parse_site_topic
+from edge.wire.units import QUANTITY_NAMES
 from gateway.city import City
 from gateway.ingest.acks import Acks, Publish
 from gateway.ingest.aside import Refusal, set_aside
@@ -30,6 +32,8 @@ from gateway.ingest.patience import until_done
 from gateway.stores.base import FrameColumns
 
 LANE: Lane = "frames"
+#: Readings in one live event; a page that wants more of a site asks the API.
+SHOWN_READINGS = 200
 
 log = structlog.get_logger()
 
@@ -60,6 +64,8 @@ class FrameLane:
         self._city = city
         self._publish = publish
         self._owners = Owners(city)
+        #: what watchers have not been shown yet: site → detector → newest row
+        self._unshown: dict[str, dict[str, dict[str, Any]]] = {}
 
     async def process(self, messages: Sequence[Received]) -> None:
         """Returns when the batch is stored and answered; waits while store or database are away."""
@@ -152,18 +158,31 @@ class FrameLane:
         metrics.acknowledgements.labels(LANE).inc(sent)
         metrics.unsent.inc(unsent)
         if self._city.hub.wanted("reading"):
-            self._show([columns for columns, _ in batch.accepted])
+            self._remember([columns for columns, _ in batch.accepted])
 
-    def _show(self, frames: list[FrameColumns]) -> None:
+    def _remember(self, frames: list[FrameColumns]) -> None:
         for row in newest(frames):
-            values = {name: value for name, value in row.items() if value is not None}
-            flags = values.pop("flags")
-            values["detector"] = values.pop("detector_id")
-            values["site"] = values.pop("site_id")
-            values["time"] = rfc3339(row["time_us"])
-            values["flags"] = flag_names(flags)
-            values["flags_known"] = flag_names(row["flags_known"])
-            self._city.hub.publish("reading", values)
+            of_site = self._unshown.setdefault(row["site_id"], {})
+            of_site[row["detector_id"]] = row
+
+    def show(self) -> None:
+        """Publish the newest readings since the last call: one live event for each site."""
+        unshown, self._unshown = self._unshown, {}
+        for site, rows in unshown.items():
+            shown = [_live(row) for row in list(rows.values())[:SHOWN_READINGS]]
+            more = len(rows) - len(shown)
+            self._city.hub.publish("reading", {"site": site, "readings": shown, "more": more})
+
+
+def _live(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "detector": row["detector_id"],
+        "time": rfc3339(row["time_us"]),
+        "time_us": row["time_us"],
+        "values": {name: row[name] for name in QUANTITY_NAMES if row[name] is not None},
+        "flags": flag_names(row["flags"]),
+        "flags_known": flag_names(row["flags_known"]),
+    }
 
 
 def _columns(message: Received, now_us: int) -> FrameColumns:

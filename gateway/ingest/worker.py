@@ -18,7 +18,7 @@ from gateway.ingest.inbox import BrokerAddress, Inbox, Received
 FRAMES_PER_BATCH, FRAME_BYTES_PER_BATCH = 256, 16 << 20
 #: One transaction of the events lane: small, so that the first of a storm is acknowledged early.
 EVENTS_PER_BATCH, EVENT_BYTES_PER_BATCH = 64, 8 << 20
-#: How often queue lengths and connections are looked at for ``/metrics`` and ``/readyz``.
+#: How often live readings are shown, and queues and connections looked at for ``/metrics``.
 _GAUGES_EVERY_S = 0.5
 
 
@@ -83,6 +83,7 @@ class IngestWorker:
                 self._city.health.set(f"broker {lane}", trouble)
                 self._city.metrics.refused.labels("overflow").inc(inbox.overflowed - counted[lane])
                 counted[lane] = inbox.overflowed
+            self._frames.show()
             if not self.events_inbox.connected:
                 self._listening_since_us = None
             elif self._listening_since_us is None:

@@ -1,0 +1,96 @@
+"""``utaa gateway …``: the city's process."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import structlog
+import typer
+
+from alerts.settings import SettingsError as AlertSettingsError
+from alerts.settings import load_settings as load_alert_settings
+from gateway.schema import SchemaError
+from gateway.settings import SettingsError, load_settings
+from registry.db import DatabaseUnavailable
+from registry.sealed import KeyringError
+
+app = typer.Typer(no_args_is_help=True)
+
+#: A setting is wrong, as opposed to a server that is away.
+_WRONG_SETTINGS, _FAILED = 2, 1
+
+
+@app.callback()
+def gateway() -> None:
+    """In the city: take in readings and alarms, serve API and pages."""
+
+
+@app.command()
+def serve(
+    config: Annotated[Path | None, typer.Option(help="TOML file; also UTAA_CONFIG")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="folder of everything kept here")] = None,
+    host: Annotated[str | None, typer.Option(help="address to listen on")] = None,
+    port: Annotated[int | None, typer.Option(help="port to listen on; 0: any free one")] = None,
+    database_url: Annotated[str | None, typer.Option(help="sqlite:///FILE or postgresql://…")] = None,
+    broker_url: Annotated[str | None, typer.Option(help="mqtt://host:port")] = None,
+    influx_url: Annotated[str | None, typer.Option(help="http://host:8086")] = None,
+    influx_bucket: Annotated[str | None, typer.Option(help="bucket or database")] = None,
+) -> None:
+    """Take in, keep, show and tell, until Ctrl-C or SIGTERM."""
+    from gateway.serve import PortTaken, Started
+    from gateway.serve import serve as run
+
+    try:
+        settings = load_settings(
+            config,
+            data_dir=data_dir,
+            host=host,
+            port=port,
+            database_url=database_url,
+            broker_url=broker_url,
+            influx_url=influx_url,
+            influx_bucket=influx_bucket,
+        )
+        alert_settings = load_alert_settings(config)
+    except (SettingsError, AlertSettingsError) as error:
+        _fail(f"wrong setting: {error}", _WRONG_SETTINGS)
+
+    def started(what: Started) -> None:
+        typer.echo(f"utaa gateway: {what.url}")
+        if what.setup_code:
+            typer.echo(
+                f"utaa gateway: first start; set up at {what.url}setup with the code {what.setup_code}"
+            )
+
+    log_to_stderr()
+    try:
+        asyncio.run(run(settings, alert_settings, started=started))
+    except PortTaken as error:
+        _fail(f"cannot listen on {error}: stop the other program or choose another --port")
+    except DatabaseUnavailable as error:
+        _fail(f"database: {error}: start it, or correct database_url")
+    except (SchemaError, AlertSettingsError) as error:
+        _fail(str(error))
+    except KeyringError as error:
+        _fail(f"key file: {error}")
+    except OSError as error:
+        _fail(
+            f"{error.filename or 'system'}: {error.strerror or error}: give a data_dir you may write to"
+        )
+
+
+def log_to_stderr() -> None:
+    """Log lines as events with fields, on stderr: the console belongs to what the user asked for."""
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+def _fail(text: str, code: int = _FAILED) -> NoReturn:
+    typer.echo(f"utaa: {text}", err=True)
+    raise typer.Exit(code)
