@@ -1,0 +1,152 @@
+"""``utaa demo`` and ``utaa doctor``: the commands that belong to no single room."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+import shutil
+import signal
+import sys
+import tempfile
+import webbrowser
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+
+DEMO_PORT = 8080
+Report = TypeVar("Report")
+
+
+def mount(app: typer.Typer) -> None:
+    """Add the commands to the front door."""
+    app.command()(demo)
+    app.command()(doctor)
+
+
+def demo(
+    seconds: Annotated[
+        float | None, typer.Option(min=1, help="End after this long; otherwise with Ctrl-C.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the account at the end as one JSON object.")
+    ] = False,
+    port: Annotated[int, typer.Option(help="The page's port; 0 takes any free one.")] = DEMO_PORT,
+    scenario: Annotated[
+        str, typer.Option(help="A shipped scenario ('utaa sim scenarios') or a TOML file.")
+    ] = "demo",
+    keep: Annotated[
+        Path | None, typer.Option(help="Keep all files in this folder; otherwise they are removed.")
+    ] = None,
+    embedded: Annotated[
+        bool, typer.Option(help="Use the embedded broker and SQLite even if servers are installed.")
+    ] = False,
+    browser: Annotated[
+        bool | None, typer.Option(help="Open page and mailbox in a browser (default: on a terminal).")
+    ] = None,
+) -> None:
+    """A small city on this machine: simulated homes, a fire within a minute, mails you can read.
+
+    Broker, agents, gateway, reading store and mail server are real; only the homes and their
+    detectors are simulated. At the end everything published is read back through the public API.
+    """
+    from utaa.demo import run_demo
+
+    def say(line: str) -> None:
+        typer.echo(f"utaa demo: {line}", err=True)
+
+    def ready(page: str, mailbox: str) -> None:
+        say(f"the page      {page}/")
+        say(f"the mailbox   {mailbox}")
+        say(f"a fire starts within a minute; {_ending(seconds)}")
+        if browser or (browser is None and sys.stderr.isatty() and not as_json):
+            webbrowser.open(page)
+            webbrowser.open(mailbox)
+
+    folder = keep or Path(tempfile.mkdtemp(prefix="utaa-demo-"))
+    try:
+        report = asyncio.run(
+            _until_stopped(
+                lambda stop: run_demo(
+                    folder=folder,
+                    scenario_name=scenario,
+                    seconds=seconds,
+                    port=port,
+                    say=say,
+                    stop=stop,
+                    influx=False if embedded else None,
+                    mosquitto=False if embedded else None,
+                    ready=ready,
+                )
+            )
+        )
+    except Exception as error:
+        line = _first_line(error)
+        if line is None:
+            raise
+        typer.echo(f"utaa: {line}", err=True)
+        raise typer.Exit(1) from None
+    finally:
+        if keep is None:
+            shutil.rmtree(folder, ignore_errors=True)
+    account = dataclasses.asdict(report)
+    if as_json:
+        typer.echo(json.dumps(account, ensure_ascii=False))
+    else:
+        for name, value in account.items():
+            typer.echo(f"{name:24} {value}")
+    if report.lost or report.doubled:
+        raise typer.Exit(1)
+
+
+def doctor(
+    config: Annotated[Path | None, typer.Option(help="The TOML file the gateway runs with.")] = None,
+    gateway_data: Annotated[
+        Path | None, typer.Option("--gateway-data", help="The gateway's data folder.")
+    ] = None,
+    edge_data: Annotated[
+        list[Path] | None, typer.Option("--edge-data", help="An edge agent's data folder; repeatable.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
+) -> None:
+    """How is everything: servers, sites, and the last messages nobody could use, with the reason."""
+    from utaa.doctor import Problem, examine, show
+
+    try:
+        report = asyncio.run(examine(config, gateway_data, edge_data or []))
+    except Problem as error:
+        typer.echo(f"utaa: {error}", err=True)
+        raise typer.Exit(2) from None
+    if as_json:
+        typer.echo(json.dumps(report, ensure_ascii=False, default=str))
+    else:
+        show(report)
+    if not report["well"]:
+        raise typer.Exit(1)
+
+
+def _ending(seconds: float | None) -> str:
+    return f"this ends by itself after {seconds:g} s" if seconds else "Ctrl-C ends it"
+
+
+async def _until_stopped(run: Callable[[asyncio.Event], Awaitable[Report]]) -> Report:
+    """Run with Ctrl-C and SIGTERM as a wish to end, not as an accident."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    return await run(stop)
+
+
+def _first_line(error: BaseException) -> str | None:
+    """What to tell the user of an error that is theirs to mend; None: it is ours."""
+    from firmware_sim.errors import SimulatorError
+    from utaa.servers import ServerError
+
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    if isinstance(error, ServerError | SimulatorError | TimeoutError):
+        return str(error)
+    return None
