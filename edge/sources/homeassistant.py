@@ -165,9 +165,9 @@ class HomeAssistantSource:
         config = _lengthened(jsontext.decode(_object, message.payload))
         if _text(config.get("origin", {}), "name").lower() in _OTHERS:
             return Decoded()
-        component = key[len(self._prefix) :].split("/")[0]
+        component, *place, _ = key[len(self._prefix) :].split("/")
         state_topic = _rooted(config, _text(config, "state_topic"))
-        entity = _entity(component, key, state_topic, config)
+        entity = _entity(component, place[0] if place else "", state_topic, config)
         if entity is None:
             return Decoded()
         self._learn(key, state_topic, entity)
@@ -295,7 +295,7 @@ def _rooted(config: dict[str, Any], topic: str) -> str:
     return topic[:-1] + base if topic.endswith("~") else topic
 
 
-def _entity(component: str, key: str, state_topic: str, config: dict[str, Any]) -> _Entity | None:
+def _entity(component: str, node: str, state_topic: str, config: dict[str, Any]) -> _Entity | None:
     """The entity, None if it is nothing of a detector. Raises ``WireError`` for a bad template."""
     kind = _text(config, "device_class")
     flag = _BINARY.get(kind) if component == "binary_sensor" else None
@@ -312,7 +312,7 @@ def _entity(component: str, key: str, state_topic: str, config: dict[str, Any]) 
             )
         return None
     return _Entity(
-        address=_address(key, state_topic, config),
+        address=_address(node, state_topic, config),
         flag=flag,
         quantity=quantity,
         path=path,
@@ -322,7 +322,7 @@ def _entity(component: str, key: str, state_topic: str, config: dict[str, Any]) 
     )
 
 
-def _address(key: str, state_topic: str, config: dict[str, Any]) -> str:
+def _address(node: str, state_topic: str, config: dict[str, Any]) -> str:
     levels = state_topic.split("/")
     if len(levels) == 4 and levels[1] in ("binary_sensor", "sensor") and levels[3] == "state":
         return levels[0]
@@ -332,7 +332,7 @@ def _address(key: str, state_topic: str, config: dict[str, Any]) -> str:
         identifiers = identifiers[0] if identifiers else None
     if isinstance(identifiers, str) and identifiers:
         return identifiers
-    return key.split("/")[-2]
+    return node
 
 
 def _path(template: str) -> tuple[str, ...] | None:
