@@ -1,0 +1,109 @@
+"""``utaa edge run``: one site's agent in the foreground."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import structlog
+import typer
+
+from edge.agent.agent import Agent, run_until_signalled
+from edge.settings import EdgeSettings, SettingsError, load_settings
+from edge.spool import DataFolder, FolderInUse, SpoolDamaged, SpoolFull
+from edge.wire.clock import clock_from_text
+
+CLOCK_VARIABLE = "UTAA_CLOCK"
+
+
+def run(
+    site: Annotated[str | None, typer.Option(help="this site's name")] = None,
+    data: Annotated[Path | None, typer.Option(help="folder of the spool")] = None,
+    site_broker: Annotated[
+        str | None, typer.Option(help="HOST[:PORT] of the broker where the detectors are")
+    ] = None,
+    city_broker: Annotated[str | None, typer.Option(help="HOST[:PORT] of the city's broker")] = None,
+    source: Annotated[
+        list[str] | None, typer.Option(help="protocol to listen to; may be given again")
+    ] = None,
+    quota_mb: Annotated[int | None, typer.Option(help="the spool's room on disk, MB")] = None,
+    config: Annotated[Path | None, typer.Option(help="TOML file with a table [edge]")] = None,
+) -> None:
+    """Run this site's agent until it is told to stop (SIGTERM or Ctrl-C)."""
+    try:
+        settings = load_settings(
+            config,
+            site=site,
+            data_dir=data,
+            site_broker=_broker(site_broker, "--site-broker"),
+            city_broker=_broker(city_broker, "--city-broker"),
+            sources=[{"name": name} for name in source] if source else None,
+            quota_mb=quota_mb,
+        )
+        clock = clock_from_text(os.environ.get(CLOCK_VARIABLE))
+    except (SettingsError, ValueError) as error:
+        fail(str(error), 2)
+    log_to_stderr(settings.log_level)
+    serve(settings, clock)
+
+
+def serve(settings: EdgeSettings, clock: Any) -> None:
+    """Hold the data folder and run the agent in it; every expected failure is one line."""
+    folder = DataFolder(settings.data_dir)
+    try:
+        folder.acquire()
+    except FolderInUse:
+        fail(f"the data folder {folder.path} is in use by another agent: stop it first", 3)
+    except OSError as error:
+        fail(f"the data folder {folder.path}: {error.strerror}: make it writable or give --data", 3)
+    try:
+        agent = Agent(settings, folder, clock)
+    except ValueError as error:
+        fail(f"sources: {error}", 2)
+    except (OSError, sqlite3.Error) as error:
+        fail(f"cannot start in {folder.path}: {error}", 3)
+    try:
+        run_until_signalled(agent)
+    except* SpoolDamaged as errors:
+        fail(f"the spool is damaged ({errors.exceptions[0]}): start again to set it aside", 4)
+    except* SpoolFull as errors:
+        fail(f"the disk is full ({errors.exceptions[0]}): free some room", 4)
+    finally:
+        folder.release()
+
+
+def _broker(text: str | None, option: str) -> dict[str, Any] | None:
+    """HOST, HOST:PORT or [HOST]:PORT; the rest comes from file or environment."""
+    if text is None:
+        return None
+    host, colon, port = text.rpartition(":")
+    if not colon or text.endswith("]"):
+        host, port = text, "1883"
+    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise SettingsError(f"{option} is {text!r}; expected HOST or HOST:PORT")
+    return {"host": host.strip("[]"), "port": int(port)}
+
+
+def log_to_stderr(level: str) -> None:
+    """One JSON object a line."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+def fail(message: str, code: int) -> NoReturn:
+    """One line to stderr and out."""
+    print(f"utaa: {message}", file=sys.stderr)
+    raise SystemExit(code)

@@ -1,0 +1,100 @@
+"""A site's settings: checked before they are believed, and the last good ones kept on disk."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from edge.alarms import Settings
+from edge.outputs import OutputSettings
+from edge.wire.errors import WireError
+from edge.wire.messages import Config, DetectorSettings, decode
+
+FILE_NAME = "config.json"
+
+
+class BadConfig(Exception):
+    """Settings that are refused, with the reason in one line."""
+
+
+@dataclass(frozen=True)
+class SiteConfig:
+    """Settings that were checked. Without any, everything has its default."""
+
+    version: int = 0
+    defaults: Settings = field(default_factory=Settings)
+    detectors: Mapping[str, DetectorSettings] = field(default_factory=dict)
+    settings: Mapping[str, Settings] = field(default_factory=dict)
+    outputs: OutputSettings = field(default_factory=OutputSettings)
+
+    def settings_of(self, detector: str) -> Settings:
+        """How this detector's readings are judged."""
+        return self.settings.get(detector, self.defaults)
+
+
+def check(payload: bytes, site: str) -> SiteConfig:
+    """The settings in the payload. Raises ``BadConfig``."""
+    try:
+        config = decode(payload, Config)
+    except WireError as error:
+        raise BadConfig(str(error)) from None
+    if config.site != site:
+        raise BadConfig(f"it is for the site {config.site!r}, this is {site!r}")
+    return SiteConfig(
+        version=config.version,
+        defaults=_settings(config.alarms, "alarms"),
+        detectors={entry.detector: entry for entry in config.detectors},
+        settings={
+            entry.detector: _settings(_merged(config, entry), f"detector {entry.detector}")
+            for entry in config.detectors
+        },
+        outputs=_outputs(config.outputs),
+    )
+
+
+def _merged(config: Config, entry: DetectorSettings) -> dict[str, Any]:
+    merged = config.alarms | entry.alarms
+    if entry.deadline_s is not None:
+        merged["deadline_s"] = entry.deadline_s
+    return merged
+
+
+def _settings(values: dict[str, Any], where: str) -> Settings:
+    try:
+        return Settings.from_mapping(values)
+    except ValueError as error:
+        raise BadConfig(f"{where}: {error}") from None
+
+
+def _outputs(values: dict[str, Any]) -> OutputSettings:
+    try:
+        return OutputSettings.from_mapping(values)
+    except ValueError as error:
+        raise BadConfig(f"outputs: {error}") from None
+
+
+class ConfigFile:
+    """The last good settings, replaced in one step."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / FILE_NAME
+
+    def load(self, site: str) -> SiteConfig:
+        """The settings kept; the defaults if there are none. Raises ``BadConfig``."""
+        try:
+            payload = self._path.read_bytes()
+        except FileNotFoundError:
+            return SiteConfig()
+        return check(payload, site)
+
+    def save(self, payload: bytes) -> None:
+        """Keep these settings."""
+        fresh = self._path.with_suffix(".new")
+        with fresh.open("wb") as file:
+            file.write(payload)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(self._path)

@@ -1,0 +1,340 @@
+"""The site's broker: read what is there, commit it, and only then acknowledge it.
+
+One thread reads, decides, commits and acknowledges: nothing waits in a queue that a crash could
+empty, and when the disk is slow the broker keeps what is not taken. A batch is committed as soon as
+something urgent is in it, when it holds ``FEW`` messages and no more is at hand, or when it has
+lingered; so a broker that lets only 20 unacknowledged messages out never waits for a timer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import select
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import paho.mqtt.client as mqtt
+import structlog
+from paho.mqtt.enums import CallbackAPIVersion
+
+from edge.agent.buffered import BufferedClient
+from edge.agent.core import Core
+from edge.link import BrokerAddress
+from edge.outputs import SirenOrder
+from edge.sources import RawMessage
+from edge.spool import Spool, SpoolDamaged, SpoolFull
+from edge.wire.clock import US_PER_S, Clock
+
+log = structlog.get_logger()
+
+#: Messages in one commit at most; bounds what is delivered again after a crash.
+MOST = 1000
+#: Readings in one commit at most; a message may be a batch of many.
+MOST_READINGS = 20_000
+#: With so many at hand, waiting for more saves little and may stall the broker's window (20).
+FEW = 8
+#: A batch of fewer waits at most this long for company (real seconds).
+LINGER_S = 0.02
+#: The disk took nothing: try again after this (real seconds).
+RETRY_S = 0.5
+KEEPALIVE_S = 20
+RECONNECT_FIRST_S = 0.1
+RECONNECT_CAP_S = 15.0
+#: The thread looks after the connection at least this often (real seconds).
+IDLE_S = 1.0
+#: Orders to sirens and detectors that wait for a connection; the oldest go first when there are more.
+MAX_WAITING_ORDERS = 200
+
+
+class Intake:
+    """Runs the core in a thread of its own (see the module)."""
+
+    def __init__(
+        self,
+        *,
+        broker: BrokerAddress,
+        client_id: str,
+        filters: list[str],
+        core: Core,
+        spool: Spool,
+        clock: Clock,
+        committed: Callable[[], None],
+        failed: Callable[[BaseException], None],
+        linger_s: float = LINGER_S,
+    ) -> None:
+        self._broker = broker
+        self._filters = filters
+        self._core = core
+        self._spool = spool
+        self._clock = clock
+        self._on_committed = committed
+        self._on_failed = failed
+        self._linger_s = linger_s
+        self._client = self._new_client(client_id)
+        self._unacknowledged: list[int] = []
+        self._taken = 0
+        self._since_s: float | None = None
+        self._retry_s = 0.0
+        self._inbox: deque[Callable[[Core], None]] = deque()
+        self._orders: deque[SirenOrder] = deque(maxlen=MAX_WAITING_ORDERS)
+        self._wake_r, self._wake_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._stopping = False
+        self._connected = False
+        self._next_try_s = 0.0
+        self._pause_s = RECONNECT_FIRST_S
+        self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
+
+    # -- from outside -------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin reading."""
+        self._thread.start()
+
+    def post(self, work: Callable[[Core], None]) -> None:
+        """Have the core's own thread do something, and commit what comes of it. From any thread."""
+        self._inbox.append(work)
+        self._poke()
+
+    def send(self, order: SirenOrder) -> None:
+        """Publish to the site's broker when it is there. From the core's own thread."""
+        self._orders.append(order)
+
+    def stop(self) -> None:
+        """Commit what was taken, acknowledge it and end; waits for the thread."""
+        self._stopping = True
+        self._poke()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _poke(self) -> None:
+        with contextlib.suppress(BlockingIOError, OSError):
+            os.write(self._wake_w, b"x")
+
+    # -- the thread ---------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping:
+                self._turn()
+            self._last_turn()
+        except BaseException as error:
+            log.exception("intake.failed")
+            self._on_failed(error)
+        finally:
+            self._close()
+
+    def _turn(self) -> None:
+        """Wait for something, take it, commit if it is time."""
+        self._connect_if_due()
+        readable = self._wait()
+        if self._wake_r in readable:
+            with contextlib.suppress(BlockingIOError):
+                os.read(self._wake_r, 4096)
+        while self._inbox:
+            self._inbox.popleft()(self._core)
+            self._core.urgent = True
+        drained = True
+        if self._connected:
+            drained = self._read()
+            self._client.loop_misc()
+            self._client.flush()
+        due_us = self._core.next_wake_us()
+        if due_us is not None and due_us <= self._core.now_us():
+            self._core.tick()
+            if not self._core.batch.is_empty():
+                self._begin_lingering()
+        self._tell_sirens()
+        if self._is_commit_due(drained=drained):
+            self._commit()
+
+    def _wait(self) -> list[Any]:
+        timeout_s = self._wait_s()
+        handles: list[Any] = [self._wake_r]
+        sock = self._client.socket() if self._connected else None
+        if sock is not None and not self._is_blocked():
+            if self._client.has_buffered():
+                timeout_s = 0.0
+            handles.append(sock)
+        writers = [sock] if sock is not None and self._client.want_write() else []
+        try:
+            readable, writable, _ = select.select(handles, writers, [], timeout_s)
+        except (OSError, ValueError):  # the socket was closed under us
+            return []
+        if writable:
+            self._client.loop_write()
+            self._client.flush()
+        return readable
+
+    def _wait_s(self) -> float:
+        now_s = time.monotonic()
+        moments = [now_s + IDLE_S]
+        if not self._connected:
+            moments.append(self._next_try_s)
+        if self._since_s is not None:
+            moments.append(max(self._since_s + self._linger_s, self._retry_s))
+        seal_s = self._spool.seal_in_s()
+        if seal_s is not None:
+            moments.append(max(now_s + seal_s, self._retry_s))
+        wake_us = self._core.next_wake_us()
+        if wake_us is not None:
+            left_s = (wake_us - self._core.now_us()) / US_PER_S / self._clock.factor
+            moments.append(now_s + left_s)
+        return max(0.0, min(moments) - now_s)
+
+    def _is_blocked(self) -> bool:
+        """The disk took nothing lately: the broker keeps the rest."""
+        too_many = self._taken >= MOST or len(self._core.batch.readings) >= MOST_READINGS
+        return too_many or time.monotonic() < self._retry_s
+
+    def _read(self) -> bool:
+        """Take what is there, up to a batch; whether nothing more is at hand."""
+        if self._is_blocked():
+            return True
+        while self._taken < MOST and not self._core.urgent:
+            if len(self._core.batch.readings) >= MOST_READINGS:
+                return False
+            before = self._taken
+            if self._client.loop_read() != mqtt.MQTT_ERR_SUCCESS:
+                return True
+            if self._taken == before and not self._client.has_buffered():
+                return True
+        return False
+
+    def _is_commit_due(self, *, drained: bool) -> bool:
+        now_s = time.monotonic()
+        if now_s < self._retry_s:
+            return False
+        if self._core.urgent or self._is_blocked() or (drained and self._taken >= FEW):
+            return True
+        lingered = self._since_s is not None and now_s >= self._since_s + self._linger_s
+        return lingered or self._spool.seal_in_s() == 0.0
+
+    def _commit(self, *, seal: bool = False) -> bool:
+        try:
+            self._spool.commit(self._core.sealed_batch(), seal=seal)
+        except SpoolFull as error:
+            log.error("spool.full", error=str(error))
+            self._core.counters["spool"]["full"] += 1
+            self._retry_s = time.monotonic() + RETRY_S
+            self._make_room()
+            return False
+        self._core.committed()
+        self._acknowledge()
+        self._since_s = None
+        self._retry_s = 0.0
+        self._on_committed()
+        return True
+
+    def _make_room(self) -> None:
+        try:
+            room = self._spool.make_room(at_least_bytes=1 << 20)
+        except SpoolFull:
+            return
+        if room.lost_readings:
+            self._core.counters["spool"]["thinned_readings"] += room.lost_readings
+
+    def _acknowledge(self) -> None:
+        for mid in self._unacknowledged:
+            self._client.ack(mid, 1)
+        self._unacknowledged.clear()
+        self._taken = 0
+        self._client.flush()
+
+    def _last_turn(self) -> None:
+        while self._inbox:
+            self._inbox.popleft()(self._core)
+        try:
+            self._commit(seal=True)
+        except SpoolDamaged as error:
+            log.error("spool.damaged", error=str(error))
+
+    # -- the connection -----------------------------------------------------------------------
+
+    def _new_client(self, client_id: str) -> BufferedClient:
+        client = BufferedClient(
+            CallbackAPIVersion.VERSION2,
+            client_id=client_id,
+            clean_session=False,
+            reconnect_on_failure=False,
+        )
+        client.manual_ack_set(True)
+        client.on_connect = self._handle_connect
+        client.on_disconnect = self._handle_disconnect
+        client.on_message = self._handle_message
+        if self._broker.username is not None:
+            client.username_pw_set(self._broker.username, self._broker.password)
+        if self._broker.tls is not None:
+            client.tls_set_context(self._broker.tls)
+        return client
+
+    def _connect_if_due(self) -> None:
+        if self._connected or time.monotonic() < self._next_try_s:
+            return
+        try:
+            self._client.connect(self._broker.host, self._broker.port, keepalive=KEEPALIVE_S)
+        except (OSError, ValueError) as error:
+            self._lost(str(error))
+            return
+        self._client.flush()
+        self._connected = True
+
+    def _handle_connect(self, client: Any, _data: Any, _flags: Any, reason: Any, _props: Any) -> None:
+        if reason.is_failure:
+            log.error("intake.refused", reason=str(reason))
+            return
+        self._pause_s = RECONNECT_FIRST_S
+        self._core.sirens.unsure()
+        client.subscribe([(wanted, 1) for wanted in self._filters])
+        log.info("intake.connected", broker=f"{self._broker.host}:{self._broker.port}")
+
+    def _handle_disconnect(self, *_: Any) -> None:
+        self._lost("the connection closed")
+
+    def _lost(self, why: str) -> None:
+        """What was taken is committed all the same; the broker delivers it again, and it is known."""
+        self._connected = False
+        self._unacknowledged.clear()
+        self._client.forget()
+        self._next_try_s = time.monotonic() + self._pause_s * (0.5 + random.random() / 2)  # noqa: S311
+        self._pause_s = min(self._pause_s * 2, RECONNECT_CAP_S)
+        log.warning("intake.lost", error=why)
+
+    def _handle_message(self, _client: Any, _data: Any, message: mqtt.MQTTMessage) -> None:
+        self._taken += 1
+        self._begin_lingering()
+        if message.qos:
+            self._unacknowledged.append(message.mid)
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            self._core.counters["refused"]["unknown_topic"] += 1
+            return
+        self._core.take(
+            RawMessage(topic, bytes(message.payload), bool(message.retain), self._clock.now_us())
+        )
+
+    def _begin_lingering(self) -> None:
+        if self._since_s is None:
+            self._since_s = time.monotonic()
+
+    def _tell_sirens(self) -> None:
+        self._orders.extend(self._core.siren_orders())
+        if not self._connected or not self._client.is_connected():
+            return
+        while self._orders:
+            order = self._orders.popleft()
+            self._client.publish(order.topic, order.payload, qos=1)
+            log.info("siren.told", topic=order.topic)
+        self._client.flush()
+
+    def _close(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            self._client.disconnect()
+            self._client.flush()
+        os.close(self._wake_w)
+        os.close(self._wake_r)

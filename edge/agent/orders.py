@@ -1,0 +1,126 @@
+"""Commands of the city: each id once, none after its time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from edge.agent.core import Core
+from edge.outputs import SirenOrder
+from edge.sources.native import NativeSource
+from edge.wire.clock import US_PER_S
+from edge.wire.errors import WireError
+from edge.wire.messages import Command, CommandResult, DetectorSettings, DeviceFact, decode
+from edge.wire.topics import detector_topic
+
+#: A test mode ends by itself after this at the latest, whatever was asked.
+MAX_TEST_S = 30 * 60
+DEFAULT_TEST_S = 5 * 60
+#: A command may come this much before its time by our clock.
+_EARLY_US = 60 * US_PER_S
+
+
+class Refused(Exception):
+    """The command is not carried out, and why."""
+
+
+class Orders:
+    """Carries commands out on the core; what is to be published goes to ``send``."""
+
+    def __init__(
+        self,
+        site: str,
+        core: Core,
+        *,
+        synced: Callable[[], bool],
+        wall_us: Callable[[], int],
+        send: Callable[[SirenOrder], None],
+    ) -> None:
+        self._site = site
+        self._core = core
+        self._synced = synced
+        self._wall_us = wall_us
+        self._send = send
+
+    def obey(self, payload: bytes) -> CommandResult | None:
+        """Carry out the command in the payload; None if it is none, or was carried out before."""
+        try:
+            command = decode(payload, Command)
+        except WireError as error:
+            self._core.counters["city"][f"bad_command_{error.reason}"] += 1
+            return None
+        if command.site != self._site:
+            self._core.counters["city"]["bad_command_site_mismatch"] += 1
+            return None
+        if command.id in self._core.used_commands:
+            self._core.counters["city"]["repeated_command"] += 1
+            return None
+        self._core.used_commands[command.id] = command.expires_us
+        self._core.batch.commands[command.id] = command.expires_us
+        try:
+            detail = self._carry_out(command)
+        except Refused as refusal:
+            return CommandResult(site=self._site, id=command.id, ok=False, detail=str(refusal))
+        return CommandResult(site=self._site, id=command.id, ok=True, detail=detail)
+
+    def _carry_out(self, command: Command) -> str:
+        self._check_time(command)
+        match command.action:
+            case "silence":
+                return self._silence(command)
+            case "test":
+                return self._test(command)
+            case "end_test":
+                self._core.end_test(command.target, self._core.now_us())
+                return "the test mode is over"
+            case "self_test":
+                return self._tell_detector(command, "self_test")
+
+    def _check_time(self, command: Command) -> None:
+        if not self._synced():
+            return  # only the city's clock can be trusted; the broker keeps no commands
+        now_us = self._wall_us()
+        if now_us >= command.expires_us:
+            raise Refused("it has expired")
+        if command.issued_us > now_us + _EARLY_US:
+            raise Refused("it is from the future")
+
+    def _silence(self, command: Command) -> str:
+        alarms = [
+            entry.alarm.id
+            for entry in self._core.book.active.values()
+            if command.target in (entry.alarm.id, entry.alarm.detector)
+        ]
+        if not alarms:
+            raise Refused("no such alarm is active")
+        self._core.sirens.silence(alarms)
+        return f"{len(alarms)} silenced"
+
+    def _test(self, command: Command) -> str:
+        if not self._synced():
+            raise Refused("the site's clock is not set; a test mode could not end")
+        self._known(command.target)
+        now_us = self._wall_us()
+        asked_us = command.arguments.get("until_us", now_us + DEFAULT_TEST_S * US_PER_S)
+        if not isinstance(asked_us, int) or isinstance(asked_us, bool) or asked_us <= now_us:
+            raise Refused("until_us: expected a time to come, µs UTC")
+        until_us = min(asked_us, now_us + MAX_TEST_S * US_PER_S)
+        self._core.start_test(command.target, until_us)
+        return f"test mode until {until_us}"
+
+    def _tell_detector(self, command: Command, action: str) -> str:
+        fact = self._known(command.target)
+        if fact.source != NativeSource.name:
+            raise Refused(f"detectors of {fact.source} take no such command")
+        payload = msgspec.json.encode({"v": 1, "action": action, "id": command.id})
+        self._send(SirenOrder(detector_topic(fact.address, "command"), payload))
+        return "the detector was told"
+
+    def _known(self, target: str) -> DeviceFact | DetectorSettings:
+        fact = self._core.devices.fact(target)
+        if fact is None and target in self._core.config.detectors:
+            return self._core.config.detectors[target]
+        if fact is None:
+            raise Refused("no such detector at this site")
+        return fact
