@@ -93,7 +93,7 @@ class Worker:
         self._wake.set()
 
     async def run(self) -> None:
-        """Work until ``stop`` or cancellation. What is under way is finished within the grace time."""
+        """Work until ``stop`` or cancellation; then finish what is under way and close the channels."""
         trouble_wait_s = _TROUBLE_WAIT_S[0]
         try:
             while not self._stopping:
@@ -110,6 +110,8 @@ class Worker:
                         await self._wake.wait()
         finally:
             await self._finish()
+            for channel in self._channels.values():
+                await channel.close()
 
     async def run_until_idle(self) -> None:
         """Work until nothing is due and nothing is under way; what is due later stays."""

@@ -1,26 +1,24 @@
-"""The channels that the settings name, opened once and closed once."""
+"""The channels that the settings name."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 from alerts.channels.base import Channel
 from alerts.channels.email import EmailChannel
-from alerts.channels.vapid import ensure_vapid
+from alerts.channels.vapid import Vapid, ensure_vapid
 from alerts.channels.webpush import WebPushChannel
 from alerts.settings import AlertSettings, SettingsError
-from edge.wire.clock import Clock
+
+#: Where the gateway keeps its own files, unless it says otherwise.
+_DATA_DIR = Path("utaa-data")
 
 
-@asynccontextmanager
-async def open_channels(
-    settings: AlertSettings, *, data_dir: Path, clock: Clock
-) -> AsyncIterator[dict[str, Channel]]:
-    """Channel by name. Keys that do not exist yet are made in ``data_dir``.
+def open_channels(settings: AlertSettings, *, data_dir: Path = _DATA_DIR) -> dict[str, Channel]:
+    """Channel by name; the worker that gets them closes them.
 
-    Raises ``SettingsError`` for a file that cannot be read.
+    The VAPID key is made in ``data_dir`` if there is none. Raises ``SettingsError`` for a file that
+    cannot be read.
     """
     channels: dict[str, Channel] = {}
     if settings.smtp is not None:
@@ -28,23 +26,23 @@ async def open_channels(
             settings.smtp, password=read_secret(settings.smtp.password_file)
         )
     if settings.webpush is not None:
-        key_file = vapid_key_file(settings, data_dir)
-        try:
-            vapid = ensure_vapid(key_file, settings.webpush.subject)
-        except (OSError, ValueError) as error:
-            raise SettingsError(f"webpush.key_file: {error}") from None
-        channels["webpush"] = WebPushChannel(settings.webpush, vapid)
+        channels["webpush"] = WebPushChannel(settings.webpush, open_vapid(settings, data_dir))
+    return channels
+
+
+def open_vapid(settings: AlertSettings, data_dir: Path = _DATA_DIR) -> Vapid:
+    """Our VAPID key; its ``public_key`` is what the page's ``subscribe()`` needs.
+
+    Raises ``SettingsError`` where web push is not set up or the key cannot be read.
+    """
+    if settings.webpush is None:
+        raise SettingsError("web push is not set up: [alerts.webpush] is missing")
     try:
-        yield channels
-    finally:
-        for channel in channels.values():
-            await channel.close()
-
-
-def vapid_key_file(settings: AlertSettings, data_dir: Path) -> Path:
-    """Where the key is that browsers bind their subscriptions to."""
-    named = settings.webpush.key_file if settings.webpush else None
-    return named or data_dir / "vapid.pem"
+        return ensure_vapid(
+            settings.webpush.key_file or data_dir / "vapid.pem", settings.webpush.subject
+        )
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"webpush.key_file: {error}") from None
 
 
 def read_secret(path: Path | None) -> str:
