@@ -19,5 +19,6 @@ def open_store(settings: GatewaySettings) -> ReadingStore:
             token=settings.influx_token.get_secret_value(),
             org=settings.influx_org,
             bucket=settings.influx_bucket,
+            retention_days=settings.retention_days,
         )
     return SqliteStore(settings.data_dir / "readings")

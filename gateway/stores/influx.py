@@ -1,0 +1,296 @@
+"""InfluxDB as the reading store: 1.8, 2.x and 3 by the same two doors.
+
+Writes go to ``/api/v2/write`` through influxdb-client's asynchronous service: one joined, gzipped text
+a request, built and packed off the event loop. Reads are InfluxQL on ``/query``. On 2.x that needs a
+database mapping (DBRP) for the bucket; on 1.x the database is made at the first write if allowed.
+
+A write that InfluxDB takes only in part is not sent again whole: the lines it names are set aside; if
+it names none (a limit, a field of another type), halves are tried until they are found.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import aiohttp
+import httpx
+import numpy as np
+from influxdb_client.client.influxdb_client_async import InfluxDBClientAsync
+from influxdb_client.domain.write_precision import WritePrecision
+from influxdb_client.rest import ApiException
+from influxdb_client.service.write_service import WriteService
+
+from gateway.stores.base import (
+    FIELDS,
+    MAX_ROWS,
+    FrameColumns,
+    RefusedRow,
+    Rows,
+    Steps,
+    StoreMisconfigured,
+    StoreUnavailable,
+    empty_rows,
+)
+from gateway.stores.lines import (
+    Line,
+    count_query,
+    identifier,
+    lines_of,
+    parse_refusal,
+    rows_query,
+    steps_query,
+)
+
+#: Lines of one request: about 1 MB before gzip, well below every server's limit of a body.
+LINES_PER_REQUEST = 10_000
+#: Requests spent on finding bad lines in one write; what is still unclear is set aside whole.
+MAX_PROBES = 200
+_GZIP_LEVEL = 1
+_WRITE_TIMEOUT_S, _READ_TIMEOUT_S, _CHECK_TIMEOUT_S = 30.0, 30.0, 5.0
+
+
+class InfluxStore:
+    """A ``ReadingStore`` in one database (1.x, 3) or bucket (2.x).
+
+    ``token`` may be ``user:password`` where the server knows no tokens.
+    """
+
+    def __init__(self, *, url: str, token: str, org: str, bucket: str, retention_days: int) -> None:
+        self._url = url.rstrip("/")
+        self._token = token
+        self._org = org
+        self._bucket = bucket
+        self._retention_days = retention_days
+        self.title = f"influxdb {re.sub('//[^/@]*@', '//', self._url)} {bucket}"
+        self._client: Any = None
+        self._writes: Any = None
+        self._http: httpx.AsyncClient | None = None
+
+    # -- writing ------------------------------------------------------------------------------
+
+    async def write(self, frames: Sequence[FrameColumns]) -> list[RefusedRow]:
+        lines, refused = await asyncio.to_thread(_lines, frames)
+        for start in range(0, len(lines), LINES_PER_REQUEST):
+            refused += await self._write_part(lines[start : start + LINES_PER_REQUEST])
+        return refused
+
+    async def _write_part(self, lines: list[Line]) -> list[RefusedRow]:
+        """Write these lines; those that InfluxDB never takes come back."""
+        refused: list[RefusedRow] = []
+        probes = 0
+        todo = [lines]
+        while todo:
+            part = todo.pop()
+            answer = await self._post(part)
+            probes += 1
+            if answer is None:
+                continue
+            refusal = parse_refusal(answer, [line.text for line in part])
+            bad = [line for line in part if line.text in refusal.bad]
+            refused += [RefusedRow(one.site, one.text, refusal.bad[one.text]) for one in bad]
+            rest = [line for line in part if line.text not in refusal.bad]
+            if not rest or refusal.others_stored:
+                continue
+            if bad:
+                todo.append(rest)
+            elif len(part) == 1 or probes >= MAX_PROBES:
+                refused += [RefusedRow(one.site, one.text, refusal.message) for one in part]
+            else:
+                half = len(part) // 2
+                todo += [part[half:], part[:half]]
+        return refused
+
+    async def _post(self, lines: list[Line]) -> str | None:
+        """None if it is stored; the answer if a part of it never will be."""
+        body = await asyncio.to_thread(_packed, lines)
+        for last in (False, True):
+            try:
+                async with asyncio.timeout(_WRITE_TIMEOUT_S):
+                    await self._service().post_write_async(
+                        self._org,
+                        self._bucket,
+                        body,
+                        precision=WritePrecision.NS,
+                        content_encoding="gzip",
+                        content_type="text/plain; charset=utf-8",
+                        async_req=False,
+                    )
+                return None
+            except ApiException as error:
+                if error.status == 404 and not last:
+                    await self._make_database(_text(error))
+                    continue
+                return self._judge(error)
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                raise StoreUnavailable(f"{self.title}: {_plain(error)}") from error
+        raise AssertionError("unreachable")
+
+    def _judge(self, error: ApiException) -> str:
+        """The text of a partial or refused write. Raises what waiting or an operator must mend."""
+        text = _text(error)
+        if error.status in (401, 403):
+            raise StoreMisconfigured(
+                f"{self.title}: not authorised ({error.status}); set influx_token"
+            ) from None
+        if error.status == 404:
+            raise StoreMisconfigured(
+                f"{self.title}: no such database or bucket; create it, or correct influx_bucket"
+            ) from None
+        if error.status in (400, 413, 422) or "partial write" in text:
+            return text
+        raise StoreUnavailable(f"{self.title}: {error.status} {text[:200]}") from None
+
+    async def _make_database(self, why: str) -> None:
+        """On 1.x a missing database is made, if we may; elsewhere an operator has to."""
+        if "database not found" not in why:
+            return
+        days = self._retention_days
+        await self._ask(f"CREATE DATABASE {identifier(self._bucket)} WITH DURATION {days}d", "POST")
+
+    # -- reading ------------------------------------------------------------------------------
+
+    async def rows(self, detector: str, *, from_us: int, to_us: int, limit: int) -> Rows:
+        limit = min(limit, MAX_ROWS)
+        series = await self._ask(rows_query(detector, from_us, to_us, limit + 1))
+        if not series:
+            return empty_rows()
+        columns, values = _columns(series[0])
+        more = int(values[limit][0]) if len(values) > limit else None
+        values = values[:limit]
+        at = {name: columns.index(name) for name in columns}
+        flags = [(row[at["flags"]] or 0) | (row[at["flags_known"]] or 0) << 16 for row in values]
+        return Rows(
+            np.array([row[0] for row in values], np.int64),
+            np.array(flags, np.uint32),
+            {name: np.array([row[at[name]] for row in values], np.float64) for name in FIELDS},
+            more,
+        )
+
+    async def steps(
+        self, detector: str, quantity: str, *, from_us: int, to_us: int, step_us: int, limit: int
+    ) -> Steps:
+        limit = min(limit, MAX_ROWS)
+        series = await self._ask(steps_query(detector, quantity, from_us, to_us, step_us, limit + 1))
+        _, values = _columns(series[0]) if series else ([], [])
+        more = int(values[limit][0]) if len(values) > limit else None
+        table = list(zip(*values[:limit], strict=True)) or [()] * 5
+        return Steps(
+            starts_us=np.array(table[0], np.int64),
+            minimum=np.array(table[1], np.float64),
+            mean=np.array(table[2], np.float64),
+            maximum=np.array(table[3], np.float64),
+            count=np.array(table[4], np.int64),
+            next_from_us=more,
+        )
+
+    async def count(self, detector: str | None, *, from_us: int, to_us: int) -> int:
+        series = await self._ask(count_query(detector, from_us, to_us))
+        return int(series[0]["values"][0][1]) if series else 0
+
+    async def drop_before(self, time_us: int) -> int:
+        """InfluxDB drops its shards itself, by the database's retention policy."""
+        return 0
+
+    async def check(self) -> None:
+        try:
+            async with asyncio.timeout(_CHECK_TIMEOUT_S):
+                await self._ask("SHOW MEASUREMENTS LIMIT 1")
+        except TimeoutError:
+            raise StoreUnavailable(f"{self.title}: no answer in {_CHECK_TIMEOUT_S:g} s") from None
+        except StoreMisconfigured as error:
+            if "database not found" not in str(error):
+                raise
+            await self._make_database(str(error))
+
+    async def report(self) -> dict[str, Any]:
+        return {"kind": "influxdb", "url": self.title.split(" ")[1], "bucket": self._bucket}
+
+    async def close(self) -> None:
+        if self._client is not None:
+            await self._client.close()
+        if self._http is not None:
+            await self._http.aclose()
+
+    async def _ask(self, statement: str, method: str = "GET") -> list[dict[str, Any]]:
+        """The series of one InfluxQL statement. Raises ``StoreUnavailable``, ``StoreMisconfigured``."""
+        try:
+            answer = await self._reader().request(
+                method, "/query", params={"db": self._bucket, "q": statement, "epoch": "u"}
+            )
+        except httpx.HTTPError as error:
+            raise StoreUnavailable(f"{self.title}: {_plain(error)}") from error
+        try:
+            body = answer.json()
+        except ValueError:
+            body = {}
+        results = body.get("results", []) if isinstance(body, dict) else []
+        errors = [part for part in [body, *results] if isinstance(part, dict)]
+        text = next((str(part["error"]) for part in errors if "error" in part), "")
+        text = text or (str(body.get("message", "")) if isinstance(body, dict) else "")
+        if answer.status_code in (401, 403):
+            raise StoreMisconfigured(
+                f"{self.title}: not authorised ({answer.status_code}); set influx_token"
+            )
+        if answer.status_code >= 500:
+            raise StoreUnavailable(f"{self.title}: {answer.status_code} {text[:200]}")
+        if text or answer.status_code >= 400:
+            raise StoreMisconfigured(f"{self.title}: {text[:200] or answer.status_code}")
+        return [series for result in results for series in result.get("series", [])]
+
+    # -- connections, made inside the loop that uses them ----------------------------------------
+
+    def _service(self) -> Any:
+        if self._writes is None:
+            self._client = InfluxDBClientAsync(url=self._url, token=self._token, org=self._org)
+            self._writes = WriteService(self._client.api_client)  # type: ignore[no-untyped-call]
+        return self._writes
+
+    def _reader(self) -> httpx.AsyncClient:
+        if self._http is None:
+            user, colon, password = self._token.partition(":")
+            self._http = httpx.AsyncClient(
+                base_url=self._url,
+                timeout=_READ_TIMEOUT_S,
+                trust_env=False,
+                auth=(user, password) if colon else None,
+                headers={"Authorization": f"Token {self._token}"} if self._token and not colon else {},
+            )
+        return self._http
+
+
+def _lines(frames: Sequence[FrameColumns]) -> tuple[list[Line], list[RefusedRow]]:
+    lines: list[Line] = []
+    refused: list[RefusedRow] = []
+    for frame in frames:
+        texts, unwritable = lines_of(frame)
+        lines += [Line(frame.site, text) for text in texts]
+        refused += [
+            RefusedRow(
+                frame.site,
+                f"detector {frame.detectors[frame.index[row]]!r} at {frame.times[row]} µs",
+                "an id with a backslash cannot be written in line protocol",
+            )
+            for row in unwritable
+        ]
+    return lines, refused
+
+
+def _packed(lines: list[Line]) -> bytes:
+    return gzip.compress("\n".join([line.text for line in lines]).encode(), _GZIP_LEVEL)
+
+
+def _columns(series: dict[str, Any]) -> tuple[list[str], list[list[Any]]]:
+    return list(series["columns"]), list(series["values"])
+
+
+def _text(error: ApiException) -> str:
+    body = error.body
+    return body.decode("utf-8", "replace") if isinstance(body, bytes) else str(body or error.reason)
+
+
+def _plain(error: BaseException) -> str:
+    return str(error) or type(error).__name__
