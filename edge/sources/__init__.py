@@ -54,7 +54,10 @@ def build(name: str, site: str, options: Mapping[str, Any] | None = None) -> Sou
         inspect.signature(factory).bind(site, **(options or {}))
     except TypeError as error:
         raise ValueError(f"source {name} {error}") from None
-    return factory(site, **(options or {}))
+    try:
+        return factory(site, **(options or {}))
+    except (TypeError, AttributeError) as error:
+        raise ValueError(f"source {name}: an option is of the wrong type: {error}") from None
 
 
 def build_example(name: str, site: str = "demo") -> Source:

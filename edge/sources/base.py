@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import msgspec
 
@@ -71,6 +71,10 @@ class Decoded(msgspec.Struct):
     orders: list[Order] = []
 
 
+#: What a detector can be told to do: test itself, or be quiet for as long as it sees fit.
+Action = Literal["self_test", "silence"]
+
+
 class Example(NamedTuple):
     """A message as a real device sends it."""
 
@@ -96,6 +100,10 @@ class Source(Protocol):
         """The readings and facts in the message."""
         ...
 
+    def order(self, address: str, action: Action, command_id: str) -> Order | None:
+        """What to publish to have a detector do it; None if it cannot, or not by this protocol."""
+        ...
+
 
 class Builder:
     """Makes wire readings and facts for one source of one site."""
@@ -104,6 +112,7 @@ class Builder:
         self._site = check_site(site)
         self._source = source
         self._known: dict[str, DeviceFact] = {}
+        self._last: dict[str, DeviceFact] = {}
 
     def fact(self, address: str) -> DeviceFact:
         """The bare fact of an address: who it is and nothing more. The same object each time."""
@@ -153,7 +162,17 @@ class Builder:
             flags_known=flags_known,
             notes=notes,
         )
-        return Decoded(readings=[reading], facts=[fact], repairs=notes)
+        return Decoded(readings=[reading], facts=[self._interned(fact)], repairs=notes)
+
+    def _interned(self, fact: DeviceFact) -> DeviceFact:
+        """The object given out last for the detector, if it says the same."""
+        last = self._last.get(fact.address)
+        if last == fact:
+            return last
+        if len(self._last) >= MAX_KNOWN:
+            self._last.clear()
+        self._last[fact.address] = fact
+        return fact
 
     def reading(
         self,

@@ -15,7 +15,15 @@ from typing import Any
 import msgspec
 
 from edge.sources import jsontext
-from edge.sources.base import Builder, Decoded, Example, RawMessage, check_size
+from edge.sources.base import (
+    Action,
+    Builder,
+    Decoded,
+    Example,
+    Order,
+    RawMessage,
+    check_size,
+)
 from edge.sources.lorawan import Uplink, Uplinks, event_time, named
 from edge.wire.errors import WireError
 from edge.wire.messages import DeviceFact
@@ -95,6 +103,9 @@ class ChirpStackSource:
             return self._decode_status(message, fact)
         info = jsontext.decode(_join, message.payload).device_info
         return Decoded(facts=[_fact(fact, info, online=True)])
+
+    def order(self, address: str, action: Action, command_id: str) -> Order | None:
+        return None  # these detectors listen for no command that their codecs know
 
     def _decode_up(self, message: RawMessage, fact: DeviceFact) -> Decoded:
         up = jsontext.decode(_up, message.payload)

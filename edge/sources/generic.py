@@ -1,6 +1,9 @@
 """Any other device, described in a few lines of TOML.
 
-    [[edge.sources.generic.devices]]
+    [[edge.sources]]
+    name = "generic"
+
+    [[edge.sources.options.devices]]
     topic = "home/{address}/gas"        # {address} is one topic level; + and # as in MQTT
     maker = "Acme"
     time = { path = "at", format = "epoch_ms" }
@@ -28,9 +31,11 @@ import msgspec
 from edge.sources import jsontext, names
 from edge.sources.base import (
     ALARM_FLAGS,
+    Action,
     Builder,
     Decoded,
     Example,
+    Order,
     RawMessage,
     check_size,
     clean_text,
@@ -147,6 +152,9 @@ class GenericSource:
             if device.status and matches(_filter(device.status.topic), message.topic):
                 return self._decode_status(device, device.status, message)
         raise WireError("unknown_topic", f"{message.topic[:80]!r} is no topic of a described device")
+
+    def order(self, address: str, action: Action, command_id: str) -> Order | None:
+        return None  # the description has no commands
 
     def _decode_status(self, device: Device, status: Status, message: RawMessage) -> Decoded:
         if not message.payload:

@@ -25,9 +25,11 @@ from edge.sources import jsontext, names
 from edge.sources.base import (
     ALARM_FLAGS,
     MAX_KNOWN,
+    Action,
     Builder,
     Decoded,
     Example,
+    Order,
     RawMessage,
     check_size,
     clean_text,
@@ -120,6 +122,8 @@ class HomeAssistantSource:
     ) -> None:
         self._builder = Builder(site, self.name)
         self._prefix = prefix + "/"
+        if isinstance(topics, str):
+            raise ValueError(f"topics is {topics!r}; expected a list")
         self._topics = list(topics)
         #: entity key (its config topic) → (state topic, entity)
         self._announced: dict[str, tuple[str, _Entity]] = {}
@@ -155,6 +159,9 @@ class HomeAssistantSource:
             self._sensing_now(told.address)
             return self._decode_state(message, [told])
         return Decoded()
+
+    def order(self, address: str, action: Action, command_id: str) -> Order | None:
+        return None  # discovery of buttons and switches is not followed
 
     def _decode_config(self, message: RawMessage) -> Decoded:
         key = message.topic

@@ -16,9 +16,11 @@ import msgspec
 
 from edge.sources import jsontext
 from edge.sources.base import (
+    Action,
     Builder,
     Decoded,
     Example,
+    Order,
     RawMessage,
     check_size,
     clean_text,
@@ -101,6 +103,10 @@ class NativeSource:
         if message.payload.lstrip()[:1] == b"[":
             return self._batch(message, fact)
         return self._single(message.payload, message, fact, needs_time=False)
+
+    def order(self, address: str, action: Action, command_id: str) -> Order:
+        payload = msgspec.json.encode({"v": 1, "action": action, "id": command_id})
+        return Order(detector_topic(address, "command"), payload)
 
     def _status(self, message: RawMessage, fact: DeviceFact) -> Decoded:
         if not message.payload:

@@ -20,9 +20,11 @@ import msgspec
 from edge.sources import jsontext
 from edge.sources.base import (
     MAX_KNOWN,
+    Action,
     Builder,
     Decoded,
     Example,
+    Order,
     RawMessage,
     check_size,
     clean_text,
@@ -178,6 +180,13 @@ class ShellySource:
                     return Decoded()
                 return self._laid_over(address, message, _Params(power=power))
         raise WireError("unknown_topic", f"{message.topic[:80]!r} is no topic of a Shelly")
+
+    def order(self, address: str, action: Action, command_id: str) -> Order | None:
+        """Gen2 can be silenced while it is awake; its test is a button."""
+        if action != "silence" or address.lower().startswith("shellysmoke-"):
+            return None
+        call = {"id": 1, "src": f"utaa-{command_id}", "method": "Smoke.Mute", "params": {"id": 0}}
+        return Order(f"{address}/rpc", msgspec.json.encode(call))
 
     def _is_smoke(self, address: str) -> bool:
         return "smoke" in address.lower() or address in self._states

@@ -3,7 +3,8 @@
 A birth certificate names the metrics of a node or device and gives each an alias; data may then say
 the alias only. Sequence numbers run 0…255 through all messages of a node: after a gap, an unknown
 alias or data without a birth the node is asked to be born again (``Decoded.orders``), at most once a
-minute. A node's death is the death of its devices.
+minute. A node's death is the death of its devices, unless the certificate is of an earlier life
+(``bdSeq``).
 
 A metric's meaning is the last level of its name (``Sensors/Smoke``), or told by option: ``metrics =
 {"Gas/1" = "co_ppm"}``. Metrics of one message with different times are different readings. The
@@ -20,6 +21,7 @@ import msgspec
 from edge.sources import names, sparkplug_pb
 from edge.sources.base import (
     MAX_KNOWN,
+    Action,
     Builder,
     Decoded,
     Example,
@@ -62,6 +64,8 @@ class _Node(msgspec.Struct):
     """A node: its sequence, and by device ("" is itself) the metrics by alias."""
 
     seq: int | None = None
+    #: of the birth; a death certificate with another is of an earlier life
+    bd_seq: float | None = None
     asked_us: int | None = None
     metrics: dict[str, dict[int, _Known]] = {}
 
@@ -98,7 +102,7 @@ class SparkplugSource:
         fact = self._builder.fact(address)
         key = f"{group}/{node_name}"
         if kind == "NDEATH":
-            return self._node_died(key, fact)
+            return self._node_died(key, fact, message)
         check_size(message.payload)
         payload = sparkplug_pb.parse(message.payload)
         node = self._node(key)
@@ -118,6 +122,9 @@ class SparkplugSource:
             decoded.orders += self._rebirth(group, node_name, node, message.received_us)
         return decoded
 
+    def order(self, address: str, action: Action, command_id: str) -> Order | None:
+        return None  # Sparkplug has no convention for it
+
     def _node(self, key: str) -> _Node:
         node = self._nodes.get(key)
         if node is None:
@@ -126,8 +133,13 @@ class SparkplugSource:
             node = self._nodes[key] = _Node()
         return node
 
-    def _node_died(self, key: str, fact: DeviceFact) -> Decoded:
+    def _node_died(self, key: str, fact: DeviceFact, message: RawMessage) -> Decoded:
         node = self._nodes.get(key)
+        if message.payload:
+            check_size(message.payload)
+            died = _bd_seq(sparkplug_pb.parse(message.payload))
+            if node and died is not None and node.bd_seq is not None and died != node.bd_seq:
+                return Decoded()
         addresses = [f"{key}/{device}" for device in (node.metrics if node else {}) if device]
         if node is not None:
             node.seq, node.metrics = None, {}
@@ -139,6 +151,7 @@ class SparkplugSource:
         seq = payload.seq if payload.HasField("seq") else None
         if kind == "NBIRTH":
             node.metrics = {}
+            node.bd_seq = _bd_seq(payload)
             node.seq = 0 if seq is None else seq % 256
             return True
         expected = None if node.seq is None else (node.seq + 1) % 256
@@ -225,6 +238,15 @@ def _announced(payload: Any) -> dict[int, _Known]:
         for metric in payload.metrics
         if metric.HasField("alias") and metric.name
     }
+
+
+def _bd_seq(payload: Any) -> float | None:
+    """The number of the node's life, that its birth and its death certificate share."""
+    for metric in payload.metrics:
+        if metric.name == b"bdSeq":
+            value = sparkplug_pb.value_of(metric, metric.datatype)
+            return value if isinstance(value, float) else None
+    return None
 
 
 def _all_named(payload: Any, known: dict[int, _Known]) -> bool:

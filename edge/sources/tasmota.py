@@ -20,9 +20,11 @@ import msgspec
 from edge.sources import jsontext, names
 from edge.sources.base import (
     ALARM_FLAGS,
+    Action,
     Builder,
     Decoded,
     Example,
+    Order,
     RawMessage,
     check_size,
     clean_text,
@@ -99,6 +101,9 @@ class TasmotaSource:
         if "ZbReceived" in said:
             return self._zigbee(levels[1], said["ZbReceived"], message)
         return self._plain(levels[1], said, message)
+
+    def order(self, address: str, action: Action, command_id: str) -> Order | None:
+        return None  # Zigbee detectors behind Tasmota differ too much to be told blindly
 
     def _plain(self, address: str, said: dict[str, Any], message: RawMessage) -> Decoded:
         flags = known = Flag(0)

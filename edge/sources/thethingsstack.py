@@ -13,7 +13,15 @@ from typing import Any
 import msgspec
 
 from edge.sources import jsontext
-from edge.sources.base import Builder, Decoded, Example, RawMessage, check_size
+from edge.sources.base import (
+    Action,
+    Builder,
+    Decoded,
+    Example,
+    Order,
+    RawMessage,
+    check_size,
+)
 from edge.sources.lorawan import Uplink, Uplinks, named
 from edge.wire.errors import WireError
 from edge.wire.messages import DeviceFact
@@ -94,6 +102,9 @@ class TheThingsStackSource:
             is_test=event.simulated,
         )
         return self._uplinks.decode(named(fact, device), message, uplink)
+
+    def order(self, address: str, action: Action, command_id: str) -> Order | None:
+        return None  # these detectors listen for no command that their codecs know
 
     def _fact(self, device: str, ids: _Ids) -> DeviceFact:
         if ids.device_id and ids.device_id != device:

@@ -24,9 +24,11 @@ import msgspec
 from edge.sources import jsontext
 from edge.sources.base import (
     MAX_INVENTORY_BYTES,
+    Action,
     Builder,
     Decoded,
     Example,
+    Order,
     RawMessage,
     check_size,
     clean_text,
@@ -44,6 +46,13 @@ AQARA_DENSITY_DB_M = (0.0, 0.085, 0.088, 0.093, 0.095, 0.1, 0.105, 0.11, 0.115, 
 _RAW_DENSITY = frozenset({"lumi.sensor_smoke", "JTYJ-GD-01LM/BW"})
 #: Properties that make a device a detector of ours.
 _SENSED = frozenset({"smoke", "carbon_monoxide", "co", "carbon_monoxide_value", "temperature"})
+#: Properties by which detectors are told to do something.
+_SETTABLE = {
+    "self_test": frozenset({"self_test", "selftest"}),
+    "silence": frozenset({"silence", "mute", "buzzer_manual_mute"}),
+}
+#: Bit of an expose's ``access``: it can be set.
+_ACCESS_SET = 2
 _TRUE_WORDS = frozenset({"true", "on", "alarm", "smoke", "1"})
 _FALSE_WORDS = frozenset({"false", "off", "normal", "clear", "ok", "0"})
 #: A battery's millivolts; mains plugs give volts under the same name, which says nothing here.
@@ -98,6 +107,9 @@ class _Availability(msgspec.Struct):
 class _Expose(msgspec.Struct):
     property: str | None = None
     name: str | None = None
+    access: int = 0
+    value_on: bool | str | float | None = None
+    values: list[str | float] = []
     features: list[_Expose] = []
 
 
@@ -174,6 +186,8 @@ class Zigbee2MqttSource:
         self._builder = Builder(site, self.name)
         #: detectors of the last inventory; None until there was one
         self._detectors: dict[str, DeviceFact] | None = None
+        #: what detectors of the last inventory can be told: address → action → payload
+        self._settable: dict[str, dict[str, dict[str, Any]]] = {}
         #: everything else in the last inventory
         self._others: frozenset[str] = frozenset()
 
@@ -194,6 +208,13 @@ class Zigbee2MqttSource:
         if name in self._others:
             return Decoded()
         return self._decode_state(name, message)
+
+    def order(self, address: str, action: Action, command_id: str) -> Order | None:
+        """By what the list of devices says that it can be told; the id has no place in it."""
+        told = self._settable.get(address, {}).get(action)
+        if told is None:
+            return None
+        return Order(f"{self._prefix}{address}/set", msgspec.json.encode(told))
 
     def _decode_state(self, name: str, message: RawMessage) -> Decoded:
         fact = self._builder.fact(name)
@@ -247,6 +268,7 @@ class Zigbee2MqttSource:
     def _inventory(self, listed: list[_Listed]) -> Decoded:
         detectors: dict[str, DeviceFact] = {}
         others: set[str] = set()
+        settable: dict[str, dict[str, dict[str, Any]]] = {}
         for device in listed:
             if device.type == "Coordinator":
                 continue
@@ -256,6 +278,7 @@ class Zigbee2MqttSource:
                 others.add(device.friendly_name)
                 continue
             fact = self._builder.fact(device.friendly_name)
+            settable[device.friendly_name] = _orders(device.definition.exposes)
             detectors[device.friendly_name] = _described(
                 fact,
                 maker=device.definition.vendor or device.manufacturer,
@@ -263,6 +286,7 @@ class Zigbee2MqttSource:
                 firmware=device.software_build_id,
             )
         self._detectors, self._others = detectors, frozenset(others)
+        self._settable = settable
         return Decoded(facts=list(detectors.values()))
 
     def _decode_event(self, event: _BridgeEvent) -> Decoded:
@@ -281,6 +305,19 @@ def _senses(exposes: list[_Expose]) -> bool:
         or any(part.property in _SENSED or part.name in _SENSED for part in expose.features)
         for expose in exposes
     )
+
+
+def _orders(exposes: list[_Expose]) -> dict[str, dict[str, Any]]:
+    """By action, the payload that has the device do it; only what it lists as settable."""
+    orders: dict[str, dict[str, Any]] = {}
+    for expose in exposes:
+        if not expose.access & _ACCESS_SET or not expose.property:
+            continue
+        for action, properties in _SETTABLE.items():
+            if expose.property in properties:
+                value = expose.value_on if expose.value_on is not None else (expose.values or [True])[0]
+                orders.setdefault(action, {expose.property: value})
+    return orders
 
 
 def _online(payload: bytes) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,6 +15,7 @@ from edge.sources.base import (
     MAX_ADDRESS_CHARS,
     MAX_KNOWN,
     Builder,
+    RawMessage,
     clean_text,
     matches,
     settled_time,
@@ -92,6 +95,38 @@ def test_an_unknown_source_says_which_there_are() -> None:
 def test_an_unknown_option_of_a_source_is_named() -> None:
     with pytest.raises(ValueError, match="bse"):
         build("zigbee2mqtt", "demo", {"bse": "z2m"})
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("chirpstack", {"codecs": "netvox_ra02"}),
+        ("chirpstack", {"codecs": {"profile": 7}}),
+        ("zigbee2mqtt", {"base": 7}),
+        ("generic", {"devices": 7}),
+        ("generic", {"devices": [7]}),
+        ("tasmota", {"inputs": ["Switch1"]}),
+        ("sparkplug", {"metrics": {"Gas": 7}}),
+        ("homeassistant", {"entities": {"a/b": 7}}),
+        ("homeassistant", {"topics": 7}),
+        ("homeassistant", {"topics": "garage/+"}),
+    ],
+)
+def test_an_option_of_the_wrong_type_is_a_value_error(name: str, options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError):
+        build(name, "demo", options)
+
+
+def test_a_detector_that_says_the_same_of_itself_gives_the_same_fact_object(
+    message: Callable[..., RawMessage],
+) -> None:
+    for name in SOURCES:
+        source = build_example(name)
+        sent = message(source.example.topic, source.example.payload)
+        first, second = source.decode(sent).facts[0], source.decode(sent).facts[0]
+        assert first == second
+        if name != "sparkplug":  # a birth is said once
+            assert first is second, name
 
 
 def test_a_detector_has_the_id_that_the_registry_computes() -> None:

@@ -103,3 +103,40 @@ def test_the_public_netvox_vectors_hold(shared_data: Path, model: str, count: in
             if field in expect:
                 assert said.flags_known & flag
                 assert bool(said.flags & flag) is (expect[field] == "Alarm")
+
+
+def test_the_public_gs524n_vector_holds(shared_data: Path) -> None:
+    (vector,) = public(shared_data, "GS524N")
+    expect = vector["expect"]
+    said = CODECS["milesight_gs524n"].decode(85, bytes.fromhex(vector["hex"]))
+    assert said.values == {"battery_pct": expect["battery"], "temperature_c": expect["temperature"]}
+    assert (said.model, said.firmware) == ("GS524N", str(expect["version"]))
+    assert "testing" in expect["event"]
+    assert said.flags == Flag.TEST
+
+
+def tg563a_cases(shared_data: Path, kind: str) -> list[dict[str, Any]]:
+    path = shared_data / "device-payload-fixtures" / "tg563a_examples.json"
+    return [case for case in json.loads(path.read_text()) if case["type"] == kind]
+
+
+def test_the_public_tg563a_uplinks_hold(shared_data: Path) -> None:
+    cases = tg563a_cases(shared_data, "uplink")
+    assert len(cases) == 4
+    for case in cases:
+        payload, port = bytes(case["input"]["bytes"]), case["input"]["fPort"]
+        if "errors" in case["output"]:
+            reason = {"invalid size": "inconsistent", "invalid fPort": "wrong_port"}
+            with pytest.raises(WireError) as refusal:
+                CODECS["tg563a"].decode(port, payload)
+            assert [refusal.value.reason] == [reason[e] for e in case["output"]["errors"]]
+            continue
+        expect = case["output"]["data"]
+        said = CODECS["tg563a"].decode(port, payload)
+        assert said.values["temperature_c"] == expect["temperature"]
+        assert said.values.get("battery_v") == expect.get("batteryLevel")
+        assert said.report_interval_s == expect["configuration"]["transmissionPeriod"] * 3600
+        status = expect["status"]
+        assert bool(said.flags & Flag.SMOKE_ALARM) is bool(status["smokeAlarm"])
+        assert bool(said.flags & Flag.BATTERY_LOW) is bool(status["batteryLow"])
+        assert bool(said.flags & Flag.TAMPER) is not bool(status["mounted"])

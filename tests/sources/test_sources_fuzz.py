@@ -138,6 +138,82 @@ def test_a_topic_of_nobody(name: str, topic: str, payload: bytes) -> None:
     check(build_example(name), RawMessage(topic, payload, False, RECEIVED_US))
 
 
+@every_source
+@given(data=st.data())
+def test_a_source_that_remembers_survives_any_sequence_of_messages(
+    name: str, data: st.DataObject
+) -> None:
+    source = build_example(name)
+    topics = data.draw(st.lists(topics_of(name), min_size=1, max_size=3))
+    keys = st.sampled_from(keys_of(source.example.payload))
+    payloads = st.one_of(
+        st.just(source.example.payload.encode()),
+        st.binary(max_size=40),
+        st.dictionaries(keys, json_values, max_size=6).map(lambda v: json.dumps(v).encode()),
+        st.sampled_from([b"", b"online", b"offline", b"true", b"ON", b"[]", b"{}"]),
+    )
+    for _ in range(data.draw(st.integers(2, 8))):
+        topic = data.draw(st.sampled_from(topics))
+        check(source, RawMessage(topic, data.draw(payloads), data.draw(st.booleans()), RECEIVED_US))
+
+
+discovery = st.fixed_dictionaries(
+    {},
+    optional={
+        "device_class": st.sampled_from(["smoke", "carbon_monoxide", "temperature", "lock"]),
+        "state_topic": st.sampled_from(["a/b", "kitchen/sensor/t/state", "~/x"]),
+        "value_template": st.sampled_from(["{{ value_json.a }}", "{{ value }}", "{{ x }}"]),
+        "device": json_values,
+        "availability": json_values,
+        "origin": json_values,
+        "~": json_values,
+        "payload_on": json_values,
+        "unit_of_measurement": json_values,
+    },
+)
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["binary_sensor", "sensor", "light"]), discovery, json_values),
+        max_size=4,
+    )
+)
+def test_discovery_of_any_kind_does_no_harm(
+    said: list[tuple[str, dict[str, Any], Any]],
+) -> None:
+    source = build_example("homeassistant")
+    for component, config, state in said:
+        for topic in (f"homeassistant/{component}/n/o/config", f"homeassistant/{component}/config"):
+            check(source, RawMessage(topic, json.dumps(config).encode(), True, RECEIVED_US))
+        for topic in ("a/b", "kitchen/sensor/t/state", "kitchen/status"):
+            check(source, RawMessage(topic, json.dumps(state).encode(), False, RECEIVED_US))
+
+
+inventory = st.lists(
+    st.fixed_dictionaries(
+        {"friendly_name": st.sampled_from(["kitchen", "lamp", "", "a/b"]) | json_values},
+        optional={
+            "type": json_values,
+            "definition": st.fixed_dictionaries(
+                {}, optional={"model": json_values, "exposes": json_values}
+            )
+            | json_values,
+        },
+    ),
+    max_size=4,
+)
+
+
+@given(inventory | json_values, json_values)
+def test_an_inventory_of_any_kind_does_no_harm(listed: Any, state: Any) -> None:
+    source = build_example("zigbee2mqtt")
+    check(
+        source, RawMessage("zigbee2mqtt/bridge/devices", json.dumps(listed).encode(), True, RECEIVED_US)
+    )
+    check(source, RawMessage("zigbee2mqtt/kitchen", json.dumps(state).encode(), False, RECEIVED_US))
+
+
 @given(topic=st.text(max_size=60))
 def test_any_topic_is_routed_or_not(topic: str) -> None:
     router = Router([build_example(name) for name in SOURCES])

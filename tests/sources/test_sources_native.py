@@ -196,3 +196,9 @@ def test_a_cleared_status_says_nothing_and_another_word_is_refused(
 @pytest.mark.parametrize("topic", ["utaa/v1/detector/k/command", "utaa/v1/detector/reading", "x", ""])
 def test_another_topic_is_refused(decode: Callable[..., Decoded], topic: str) -> None:
     assert refused(decode, {"co_ppm": 1}, topic) == "unknown_topic"
+
+
+def test_a_native_detector_is_told_on_its_command_topic() -> None:
+    order = NativeSource("demo").order("kitchen-1", "self_test", "c1")
+    assert order.topic == "utaa/v1/detector/kitchen-1/command"
+    assert msgspec.json.decode(order.payload) == {"v": 1, "action": "self_test", "id": "c1"}

@@ -179,3 +179,12 @@ def test_what_is_wrong_is_refused_with_its_reason(
 def test_other_notifications_say_nothing(shelly: Bench) -> None:
     frame = {"src": ID, "method": "NotifyEvent", "params": {"ts": 1.0, "events": []}}
     assert shelly("events/rpc", frame) == Decoded()
+
+
+def test_a_gen2_detector_can_be_silenced(shelly: Bench) -> None:
+    order = shelly.source.order(ID, "silence", "c1")
+    assert order is not None
+    assert order.topic == f"{ID}/rpc"
+    assert json.loads(order.payload)["method"] == "Smoke.Mute"
+    assert shelly.source.order(ID, "self_test", "c2") is None
+    assert shelly.source.order("shellysmoke-1", "silence", "c3") is None

@@ -150,6 +150,13 @@ def test_a_nodes_death_is_the_death_of_its_devices(spark: Bench) -> None:
     assert len(spark("DDATA", late, "gw/kitchen").orders) == 1
 
 
+def test_the_death_of_an_earlier_life_changes_nothing(spark: Bench) -> None:
+    life, earlier = metric("bdSeq", INT16, 8), metric("bdSeq", INT16, 7)
+    spark("NBIRTH", payload(0, life))
+    assert spark("NDEATH", payload(None, earlier)) == Decoded()
+    assert spark("NDEATH", payload(None, life)).facts[0].online is False
+
+
 def test_a_devices_death_is_its_own(spark: Bench) -> None:
     spark.born()
     decoded = spark("DDEATH", payload(2), "gw/kitchen")

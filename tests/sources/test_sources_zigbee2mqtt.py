@@ -303,6 +303,23 @@ def test_a_detector_off_the_list_is_forgotten(z2m: Bench) -> None:
     assert z2m.reading({"temperature": 21}, "lamp").temperature_c == 21
 
 
+def test_a_detector_is_told_only_what_it_lists_as_settable(z2m: Bench) -> None:
+    exposes = [
+        {"type": "binary", "name": "smoke", "property": "smoke", "access": 1},
+        {"type": "enum", "name": "selftest", "property": "selftest", "access": 2, "values": ["run"]},
+        {"type": "binary", "name": "silence", "property": "silence", "access": 1, "value_on": True},
+    ]
+    listed = [{"friendly_name": "hall", "definition": {"model": "X", "exposes": exposes}}]
+    assert z2m.source.order("hall", "self_test", "c1") is None
+    z2m(listed, "bridge/devices", retained=True)
+    order = z2m.source.order("hall", "self_test", "c1")
+    assert order == ("zigbee2mqtt/hall/set", b'{"selftest":"run"}')
+    assert z2m.source.order("hall", "silence", "c2") is None  # it can be read and not set
+    exposes[2]["access"] = 7
+    z2m(listed, "bridge/devices", retained=True)
+    assert z2m.source.order("hall", "silence", "c3") == ("zigbee2mqtt/hall/set", b'{"silence":true}')
+
+
 def test_a_device_that_announces_itself_is_online_and_one_that_leaves_is_not(z2m: Bench) -> None:
     for kind, online in (("device_announce", True), ("device_leave", False)):
         decoded = z2m({"type": kind, "data": {"friendly_name": "kitchen"}}, "bridge/event")
