@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -59,6 +59,11 @@ class City:
     wake_alerts: Callable[[], None] = lambda: None
     #: called when a site's configuration may have changed; set by the ingest worker
     wake_configs: Callable[[], None] = lambda: None
+
+    @property
+    def troubles(self) -> Mapping[str, str]:
+        """What this process waits for, by part."""
+        return self.health.troubles
 
 
 @asynccontextmanager

@@ -12,7 +12,7 @@ touches, or filters its list by ``asker.reach``, says ``need("site.read", by_obj
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -45,6 +45,10 @@ class Rooms(Protocol):
     def keyring(self) -> Keyring: ...
     @property
     def clock(self) -> Clock: ...
+    @property
+    def troubles(self) -> Mapping[str, str]:
+        """What the process waits for, by part; empty when it is ready."""
+        ...
     @property
     def hub(self) -> Hub: ...
     @property

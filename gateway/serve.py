@@ -79,11 +79,10 @@ async def serve(
     stop = stop or asyncio.Event()
     with _listening(settings.host, settings.port) as listener:
         async with open_city(settings) as city:
-            channels = open_channels(alert_settings, data_dir=settings.data_dir, clock=city.clock)
-            async with channels as opened:
-                worker = _alerts_worker(city, alert_settings, opened)
-                with _signals(stop):
-                    await _run(city, worker, listener, started, stop)
+            channels = open_channels(alert_settings, data_dir=settings.data_dir)
+            worker = _alerts_worker(city, alert_settings, channels)
+            with _signals(stop):
+                await _run(city, worker, listener, started, stop)
 
 
 async def _run(

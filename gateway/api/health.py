@@ -7,8 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel
 
-from gateway.city import City
-from gateway.door import need
+from gateway.door import need, rooms
 from gateway.problems import ProblemError, documented
 
 router = APIRouter(tags=["health"])
@@ -34,10 +33,10 @@ async def healthz() -> Health:
 )  # fmt: skip
 async def readyz(request: Request) -> Health:
     """The database answers, and no part of this process waits for something that is away."""
-    city: City = request.app.state.city
+    city = rooms(request)
     await city.database.check()
-    if city.health.troubles:
-        waiting = "; ".join(f"{part}: {why}" for part, why in sorted(city.health.troubles.items()))
+    if city.troubles:
+        waiting = "; ".join(f"{part}: {why}" for part, why in sorted(city.troubles.items()))
         raise ProblemError(503, "not-ready", "A part of the city is waiting", waiting)
     return Health(status="ready")
 

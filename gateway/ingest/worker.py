@@ -13,13 +13,16 @@ from gateway.ingest.configs import Configs
 from gateway.ingest.events import EventLane
 from gateway.ingest.frames import FrameLane
 from gateway.ingest.inbox import BrokerAddress, Inbox, Received
+from gateway.stores.base import StoreMisconfigured, StoreUnavailable
 
 #: One write of the frames lane: at most this many frames (of up to 4,096 readings) and bytes.
 FRAMES_PER_BATCH, FRAME_BYTES_PER_BATCH = 256, 16 << 20
 #: One transaction of the events lane: small, so that the first of a storm is acknowledged early.
 EVENTS_PER_BATCH, EVENT_BYTES_PER_BATCH = 64, 8 << 20
 #: How often live readings are shown, and queues and connections looked at for ``/metrics``.
-_GAUGES_EVERY_S = 0.5
+_GAUGES_EVERY_S = 0.2
+#: How often the reading store is asked whether it would take a write.
+_PROBE_EVERY_S = 5.0
 
 
 class IngestWorker:
@@ -43,6 +46,8 @@ class IngestWorker:
             city, partial(self.events_inbox.publish, retain=True), self._events.stale_configs
         )
         self._listening_since_us: int | None = None
+        for lane in (frames.LANE, events.LANE):
+            city.health.set(f"broker {lane}", f"{broker}: not connected yet")
 
     @property
     def listening_since_us(self) -> int | None:
@@ -68,10 +73,22 @@ class IngestWorker:
                     ("events", _pump(self.events_inbox, event_limits, self._events.process)),
                     ("configs", self._configs.run()),
                     ("gauges", self._watch()),
+                    ("store probe", self._probe()),
                 ):
                     group.create_task(work, name=f"ingest {name}")
         finally:
             await asyncio.gather(self.events_inbox.stop(), self.frames_inbox.stop())
+
+    async def _probe(self) -> None:
+        """Ask the reading store how it is, so that ``/readyz`` knows before a frame comes."""
+        while True:
+            try:
+                await self._city.readings.check()
+            except (StoreUnavailable, StoreMisconfigured) as error:
+                self._city.health.set("reading store", str(error)[:300])
+            else:
+                self._city.health.set("reading store", None)
+            await asyncio.sleep(_PROBE_EVERY_S)
 
     async def _watch(self) -> None:
         counted = {frames.LANE: 0, events.LANE: 0}

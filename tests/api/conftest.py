@@ -37,6 +37,7 @@ class TestCity:
     keyring: Keyring
     clock: ManualClock
     hub: Hub
+    troubles: dict[str, str] = field(default_factory=dict)
     woken: list[str] = field(default_factory=list)
 
     def wake_alerts(self) -> None:
