@@ -38,6 +38,8 @@ TEST_STUCK = 1 << 15
 #: What makes a CO value doubtful, yet never suppresses it.
 CO_FAULTS = CO_STARTS_HIGH | CO_OUT_OF_RANGE | CO_STUCK | CO_NOISY
 
+CHANNEL_SILENT = CO_SILENT | SMOKE_SILENT | TEMPERATURE_SILENT
+
 FAULT_WORDS: dict[int, str] = {
     CO_STARTS_HIGH: "the CO channel read dangerously high from its first value on",
     CO_OUT_OF_RANGE: "the CO channel reads what no such sensor can measure",

@@ -37,6 +37,7 @@ _COVERAGE = 0.75
 _EXPOSURE_CLEAR = 0.8
 #: Quarters are stored as tenths of ppm in 16 bits; this one means "not measured".
 _UNKNOWN = 0xFFFF
+_HIGHEST_MEAN_PPM = 6500.0
 #: Below this held value no mean can newly pass its limit, so nobody needs to be woken for it.
 _WAKE_PPM = 4.0
 
@@ -92,7 +93,10 @@ def hear(state: State, ppm: float, now: int) -> None:
         _close_segment(state, known_until)
         _notice_support(state, held, ppm, now)
     state.co_ppm = ppm
-    state.co_rate = rate_of(state, ppm)
+    if state.co_dose or ppm > state.limits.co_neutral_ppm:
+        state.co_rate = rate_of(state, ppm)
+    else:
+        state.co_rate = -1  # an empty dose stays empty, however fast
     if ppm >= state.limits.co_clear_ppm:
         state.co_low_us = NEVER
     elif state.co_low_us == NEVER or known_until < now:
@@ -100,7 +104,10 @@ def hear(state: State, ppm: float, now: int) -> None:
     state.co_seg_us = state.co_counted_us = now
     state.co_until_us = now + state.limits.co_hold_us
     _judge_channel(state, ppm, held)
-    plan(state)
+    if state.co_rate > 0 or ppm > _WAKE_PPM or state.causes & _WATCHED:
+        plan(state)
+    else:
+        state.co_due_us = NEVER
 
 
 def resettle(state: State, now: int, old_hold_us: int) -> None:
@@ -124,10 +131,11 @@ def _first(state: State, ppm: float, now: int) -> None:
 
 
 def _close_segment(state: State, until: int) -> None:
-    elapsed = until - state.co_seg_us
-    if elapsed <= 0:
+    """Carry dose, COHb and the running quarter to ``until``, at most the end of the hold."""
+    if until <= state.co_seg_us:
         return
-    state.co_dose = dose_at(state, until)
+    if state.co_dose or state.co_rate > 0:
+        state.co_dose = dose_at(state, until)
     state.cohb_pct = cohb_at(state, until)
     _count(state, until)
 
@@ -159,15 +167,17 @@ def _notice_support(state: State, held: float, ppm: float, now: int) -> None:
 
 
 def _judge_channel(state: State, ppm: float, held: float | None) -> None:
-    faults = state.faults & ~causes.CO_STUCK
-    if ppm < _LOWEST_PPM or ppm > _HIGHEST_PPM:
+    faults = state.faults
+    if faults & causes.CO_FAULTS:
+        faults &= ~(causes.CO_STUCK | causes.CO_OUT_OF_RANGE)
+        if ppm < _BELIEVED_PPM:
+            faults &= ~causes.CO_STARTS_HIGH
+    if not _LOWEST_PPM <= ppm <= _HIGHEST_PPM:
         faults |= causes.CO_OUT_OF_RANGE
-    elif faults & causes.CO_OUT_OF_RANGE:
-        faults &= ~causes.CO_OUT_OF_RANGE
-    if faults & causes.CO_STARTS_HIGH and ppm < _BELIEVED_PPM:
-        faults &= ~causes.CO_STARTS_HIGH
     if held is not None:
-        faults = _judge_noise(state, ppm - held, faults)
+        move = ppm - held
+        if state.co_flips or not -_NOISE_PPM < move < _NOISE_PPM:
+            faults = _judge_noise(state, move, faults)
     state.faults = faults
 
 
@@ -233,7 +243,8 @@ def _count(state: State, until: int) -> None:
     elapsed = until - state.co_counted_us
     ppm = state.co_ppm
     if elapsed > 0 and ppm is not None:
-        state.co_sum += max(0, min(round(ppm * 1000.0), 6_500_000)) * elapsed
+        if ppm > 0.0:
+            state.co_sum += int(min(ppm, _HIGHEST_MEAN_PPM) * 1000.0) * elapsed
         state.co_cover_us += elapsed
         state.co_counted_us = until
 

@@ -22,6 +22,7 @@ Input = Reading | Tick | Settings | Presence
 
 #: Humidity this far above its own mean of 30 min is steam [D].
 _STEAM_PCT, _HUMIDITY_SLOW_US = 6.0, 30 * US_PER_MIN
+_FIRE_KINDS = frozenset({"smoke", "co", "heat"})
 _GONE = causes.SILENT | causes.NETWORK_SAYS_GONE
 
 
@@ -32,6 +33,10 @@ class Outcome(NamedTuple):
     state: State
     changes: list[Change]
     wake_us: int | None
+
+
+#: A named tuple's own constructor costs as much as half a decision.
+_outcome = tuple.__new__
 
 
 def step(state: State, event: Input, now_us: int) -> Outcome:
@@ -59,7 +64,7 @@ def step(state: State, event: Input, now_us: int) -> Outcome:
         due = _elapse(new, now, changes, heard=heard)
     new.due_us = due
     if (
-        new.active
+        (new.active and not _FIRE_KINDS.isdisjoint(new.active))
         or new.causes != state.causes
         or new.faults != state.faults
         or new.flags != state.flags
@@ -67,7 +72,7 @@ def step(state: State, event: Input, now_us: int) -> Outcome:
         settle(new, now, changes)
     if len(changes) > 1:
         changes.sort(key=_moment)
-    return Outcome(new, changes, due if due < NEVER else None)
+    return _outcome(Outcome, (new, changes, due if due < NEVER else None))
 
 
 def resumed(state: State, now_us: int) -> State:
@@ -135,8 +140,9 @@ def _hear(state: State, reading: Reading, now: int) -> None:
         state.heard_us = now
         trouble.plan_watch(state)
     else:
-        usual = state.interval_us
-        state.interval_us = usual + ((elapsed - usual) >> 3) if usual else elapsed
+        if elapsed > 0:
+            usual = state.interval_us
+            state.interval_us = usual + ((elapsed - usual) >> 3) if usual else elapsed
         state.heard_us = now
     if state.causes & _GONE or state.offline_us != NEVER:
         trouble.watch(state, now, heard=True)
@@ -161,7 +167,8 @@ def _hear(state: State, reading: Reading, now: int) -> None:
         trouble.hear_battery(state, reading, now)
     if reading.co2_ppm is not None or reading.o2_pct is not None:
         trouble.hear_air(state, reading)
-    trouble.judge_silence(state, now)
+    if now >= state.silence_us or state.faults & causes.CHANNEL_SILENT:
+        trouble.judge_silence(state, now)
 
 
 def _hear_humidity(state: State, humidity: float, now: int) -> None:

@@ -45,7 +45,9 @@ def hear(state: State, celsius: float, now: int) -> None:
     else:
         elapsed = now - state.temperature_us
         interval = state.temperature_interval_us
-        if elapsed < interval:
+        if elapsed <= 0:
+            pass  # a batch that arrived at once says nothing of the sampling
+        elif elapsed < interval:
             state.temperature_interval_us = (interval + elapsed) >> 1
         elif elapsed > interval:
             state.temperature_interval_us = interval + ((min(elapsed, 4 * interval) - interval) >> 3)

@@ -17,8 +17,10 @@ DEFAULT_DEADLINE_S = 25 * 3600.0
 SHORTEST_DEADLINE_S = 200.0
 _MISSED_REPORTS = 3
 
-Positive = Annotated[float, msgspec.Meta(gt=0)]
-NotNegative = Annotated[float, msgspec.Meta(ge=0)]
+#: No duration, level or temperature of ours is larger; above it is a slip (and infinity is no number).
+_LARGEST = 1e9
+Positive = Annotated[float, msgspec.Meta(gt=0, le=_LARGEST)]
+NotNegative = Annotated[float, msgspec.Meta(ge=0, le=_LARGEST)]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -69,8 +71,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     # --- heat: EN 54-5 classes, see ``edge.alarms.heat``
     heat_class: Literal["A1", "A2", "B"] = "A1"
-    heat_static_c: float | None = None
-    heat_rising_c: float | None = None
+    heat_static_c: Positive | None = None
+    heat_rising_c: Positive | None = None
     #: from this rise on the lower temperature counts [S: a real A1 detector, 4 °C/min]
     heat_rise_c_per_min: Positive = 4.0
 
@@ -112,9 +114,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             known = ", ".join(cls.__struct_fields__)
             raise ValueError(f"unknown alarm setting {unknown[0]!r}; expected one of {known}")
         try:
-            return msgspec.convert(merged, cls)
+            settings = msgspec.convert(merged, cls)
         except msgspec.ValidationError as error:
             raise ValueError(f"alarm settings: {_plain(str(error))}") from None
+        levels = (settings.smoke_supported_db_m, settings.smoke_db_m, settings.smoke_sure_db_m)
+        if sorted(levels) != list(levels):
+            raise ValueError(
+                "alarm settings: expected smoke_supported_db_m <= smoke_db_m <= smoke_sure_db_m, "
+                f"got {levels[0]:g}, {levels[1]:g}, {levels[2]:g}"
+            )
+        return settings
 
     def differing(self) -> dict[str, Any]:
         """The settings that are not the defaults; ``from_mapping`` of it gives this back."""

@@ -46,6 +46,8 @@ SUPPORT_US = 5 * US_PER_MIN
 STEAM_US = 10 * US_PER_MIN
 #: A jump up and down by this much, this often in a row, is noise [D].
 _NOISE_DB_M, _NOISE_FLIPS = 0.08, 20
+#: This many jumps in a row, and single values are no longer believed.
+_JUMPY_FLIPS = 4
 #: One repeated value is only unlikely from here on: many sensors say 0 for months [D].
 _STUCK_DB_M = 0.05
 #: Standing at the end of the scale this long is a fault besides the alarm [D].
@@ -65,7 +67,9 @@ def hear(state: State, od: float, now: int) -> None:
         return
     elapsed = now - state.od_us
     interval = state.od_interval_us
-    if elapsed < interval:
+    if elapsed <= 0:
+        pass  # a batch that arrived at once says nothing of the sampling
+    elif elapsed < interval:
         state.od_interval_us = (interval + elapsed) >> 1
     elif elapsed > interval:
         # one long gap (a radio that lost a frame) must not slow the confirmation down
@@ -76,6 +80,9 @@ def hear(state: State, od: float, now: int) -> None:
         if move >= _NOISE_DB_M or move <= -_NOISE_DB_M or state.od_flips:
             _judge_noise(state, move)
     above = od - state.od_base
+    if not -_JUMPY_FLIPS < state.od_flips < _JUMPY_FLIPS:
+        # while it jumps, the lower of two following values counts: a real rise has two high ones
+        above = min(above, above - move)
     quiet = state.settings.smoke_db_m * state.settings.smoke_clear_ratio
     state.od_db_m = od
     if state.od_dose or state.od_rate > 0 or above >= quiet or state.causes & causes.SMOKE_LEVEL:

@@ -101,6 +101,8 @@ class Memory(msgspec.Struct, kw_only=True, array_like=True, gc=False):
     humidity_us: int = 0
     #: whether CO2 (1) and O2 (2) were heard before
     air_seen: int = 0
+    #: when to look next whether a channel fell silent
+    silence_us: int = 0
 
     # battery: today's sum and count, then level and trend per day
     battery_pct: float | None = None
@@ -111,6 +113,7 @@ class Memory(msgspec.Struct, kw_only=True, array_like=True, gc=False):
     battery_level: float = 0.0
     battery_trend: float = 0.0
     battery_low_us: int = NEVER
+    battery_due_us: int = 0
 
 
 class State(Memory, kw_only=True, gc=False):

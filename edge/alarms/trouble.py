@@ -15,7 +15,7 @@ has passed; ``never_seen`` since registration.
 from __future__ import annotations
 
 from edge.alarms import causes
-from edge.alarms.limits import NEVER, US_PER_DAY
+from edge.alarms.limits import NEVER, US_PER_DAY, US_PER_HOUR
 from edge.alarms.state import State
 from edge.wire.readings import Flag, Reading
 
@@ -28,6 +28,8 @@ _RECOVERED_PCT, _RECOVERED_V = 10.0, 0.1
 #: A jump up by this much is a new battery: the trend begins anew [D].
 _CHANGED_PCT = 30.0
 _COLD_C = 0.0
+#: A charge that does not change is looked at this often.
+_BATTERY_LOOK_US = US_PER_HOUR
 
 _FRESH_O2_PCT, _O2_OFFSET_PCT, _O2_LOWEST_PCT, _O2_HIGHEST_PCT = 20.9, 0.7, 2.0, 23.0
 #: A room cannot start above this, a burning one cannot pass that; clean air is about 420 [D].
@@ -62,6 +64,9 @@ def hear_battery(state: State, reading: Reading, now: int) -> None:
     """Follow the battery."""
     settings = state.settings
     charge, volts = reading.battery_pct, reading.battery_v
+    if charge is not None and charge == state.battery_pct and now < state.battery_due_us:
+        return
+    state.battery_due_us = now + _BATTERY_LOOK_US
     low = recovered = False
     if charge is not None:
         state.battery_pct = charge
@@ -124,14 +129,23 @@ def days_left(state: State) -> float | None:
 def judge_silence(state: State, now: int) -> None:
     """Channels that were heard before and are silent while the device talks."""
     silent = max(state.limits.silent_us, _SILENT_INTERVALS * state.interval_us)
-    faults = state.faults & ~(causes.CO_SILENT | causes.SMOKE_SILENT | causes.TEMPERATURE_SILENT)
-    if state.co_ppm is not None and now - state.co_until_us + state.limits.co_hold_us > silent:
-        faults |= causes.CO_SILENT
-    if state.od_seen and now - state.od_us > silent:
-        faults |= causes.SMOKE_SILENT
-    if state.temperature_c is not None and now - state.temperature_us > silent:
-        faults |= causes.TEMPERATURE_SILENT
+    faults = state.faults & ~causes.CHANNEL_SILENT
+    oldest = now
+    if state.co_ppm is not None:
+        heard = state.co_until_us - state.limits.co_hold_us
+        oldest = min(oldest, heard)
+        if now - heard > silent:
+            faults |= causes.CO_SILENT
+    if state.od_seen:
+        oldest = min(oldest, state.od_us)
+        if now - state.od_us > silent:
+            faults |= causes.SMOKE_SILENT
+    if state.temperature_c is not None:
+        oldest = min(oldest, state.temperature_us)
+        if now - state.temperature_us > silent:
+            faults |= causes.TEMPERATURE_SILENT
     state.faults = faults
+    state.silence_us = oldest + silent
 
 
 def plan_watch(state: State) -> None:
