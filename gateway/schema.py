@@ -17,8 +17,10 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from registry.db import Database
+from registry.shipped import enter_shipped_models
 
 _FOLDER: Final = Path(__file__).parent / "migrations"
 #: PostgreSQL's advisory lock while tables change; an arbitrary number of ours.
@@ -52,13 +54,16 @@ async def current(database: Database | str) -> str | None:
 
 
 async def upgrade(database: Database | str) -> None:
-    """Bring the tables to what this program expects. Raises ``SchemaError``."""
+    """Bring the tables to what this program expects, and enter what ships. Raises ``SchemaError``."""
     async with _opened(database) as opened, opened.engine.connect() as plain:
         connection = await plain.execution_options(utaa_write=True)
         async with connection.begin():
             if not opened.is_sqlite:
                 await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
             await connection.run_sync(_upgrade, str(opened))
+            async with AsyncSession(connection) as session:
+                await enter_shipped_models(session)
+                await session.commit()
 
 
 def _upgrade(connection: Connection, name: str) -> None:

@@ -1,0 +1,299 @@
+"""``utaa registry …``: the register from a console.
+
+``build_app(prepare)`` makes the commands; ``prepare`` brings a database's tables up to date and comes
+from a room above (this one knows no migrations). Without it the tables must be there already.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, Final, NoReturn
+
+import typer
+from sqlalchemy import func, select
+from sqlalchemy.exc import DBAPIError
+
+from edge.wire.clock import clock_from_text, rfc3339
+from registry import audit
+from registry.db import Database, DatabaseUnavailable
+from registry.exchange import ImportResult, import_register
+from registry.identity import BadLogin, Identity, token_id
+from registry.models import ApiToken, Detector, DetectorModel, Household, Person, RoleGrant, Site
+from registry.passwords import WeakPassword
+from registry.register_file import RegisterRefused
+from registry.rights import CONSOLE
+from registry.sealed import KeyringError, ensure_keyring, load_keyring
+from registry.settings import RegistrySettings, SettingsError, load
+
+Prepare = Callable[[Database], Awaitable[None]]
+Config = Annotated[Path | None, typer.Option("--config", help="one TOML file with all settings")]
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
+#: Rows printed by ``list``; a bigger register is for the API.
+_MAX_ROWS: Final = 10_000
+_EXPECTED: Final = (
+    SettingsError, DatabaseUnavailable, KeyringError, BadLogin, WeakPassword, ValueError, OSError,
+)  # fmt: skip
+
+
+def fail(text: str, code: int = 1) -> NoReturn:
+    """One line on stderr, and out."""
+    typer.echo(f"utaa: {text}", err=True)
+    raise typer.Exit(code)
+
+
+class _Desk:
+    """What every command needs: settings, the prepared database, the keys, the clock."""
+
+    def __init__(self, settings: RegistrySettings, database: Database) -> None:
+        self.settings = settings
+        self.database = database
+        self.clock = clock_from_text(os.environ.get("UTAA_CLOCK"))
+
+    @property
+    def identity(self) -> Identity:
+        return Identity(self.database, self.clock)
+
+
+@asynccontextmanager
+async def _desk(config: Path | None, prepare: Prepare | None) -> AsyncIterator[_Desk]:
+    settings = load(config)
+    if settings.database_url is None:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+    database = Database(settings.effective_database_url)
+    try:
+        await database.check()
+        if prepare is not None:
+            await prepare(database)
+        yield _Desk(settings, database)
+    except DBAPIError as error:
+        first = str(error.orig).splitlines()[0]
+        raise DatabaseUnavailable(
+            f"{database}: {first}; start the gateway once, it prepares it"
+        ) from None
+    finally:
+        await database.close()
+
+
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    try:
+        asyncio.run(work)
+    except RegisterRefused as refused:
+        for problem in refused.problems:
+            typer.echo(str(problem), err=True)
+        fail(f"{len(refused.problems)} problems: nothing was taken; correct them and import again")
+    except SettingsError as error:
+        fail(str(error), 2)
+    except _EXPECTED as error:
+        fail(str(error))
+
+
+def build_app(prepare: Prepare | None = None) -> typer.Typer:
+    """The commands. ``prepare`` is run on the database before each."""
+    app = typer.Typer(
+        help="What and who exists: sites, homes, detectors, people.", no_args_is_help=True
+    )
+    _add_import(app, prepare)
+    _add_verify(app, prepare)
+    _add_key(app)
+    _add_token(app, prepare)
+    _add_person(app, prepare)
+    _add_list(app, prepare)
+    return app
+
+
+def _add_import(app: typer.Typer, prepare: Prepare | None) -> None:
+    @app.command("import")
+    def import_file(
+        file: Annotated[Path, typer.Argument(help="register as .toml or .csv")],
+        dry_run: Annotated[
+            bool, typer.Option("--dry-run", help="check and count, take nothing")
+        ] = False,
+        as_json: AsJson = False,
+        config: Config = None,
+    ) -> None:
+        """Take a register from a file: all of it or nothing; again changes nothing."""
+
+        async def work() -> None:
+            async with _desk(config, prepare) as desk:
+                keyring = await asyncio.to_thread(ensure_keyring, desk.settings.effective_key_file)
+                now_us = desk.clock.now_us()
+                result = await import_register(
+                    desk.database, keyring, file, now_us=now_us, dry_run=dry_run
+                )
+            typer.echo(json.dumps(asdict(result)) if as_json else _told(result))
+
+        _run(work())
+
+
+def _told(result: ImportResult) -> str:
+    lines = [f"{result.file}: {'would be taken' if result.dry_run else 'taken'}"]
+    for kind in ("sites", "models", "households", "detectors"):
+        counts = getattr(result, kind)
+        lines.append(
+            f"  {kind}: {counts.created} new, {counts.changed} changed, {counts.unchanged} as they were"
+        )
+    return "\n".join(lines)
+
+
+def _add_verify(app: typer.Typer, prepare: Prepare | None) -> None:
+    @app.command()
+    def verify(
+        head: Annotated[
+            str | None, typer.Option(help="a hash noted before: must still be there")
+        ] = None,
+        as_json: AsJson = False,
+        config: Config = None,
+    ) -> None:
+        """Check the audit's chain of hashes."""
+
+        async def work() -> None:
+            async with _desk(config, prepare) as desk, desk.database.read() as session:
+                verdict = await audit.verify(session, head=head)
+            if as_json:
+                typer.echo(json.dumps({"ok": verdict.ok, **asdict(verdict)}))
+            elif verdict.ok:
+                typer.echo(f"{verdict.entries} entries hold; head {verdict.head}")
+            if not verdict.ok:
+                place = f"entry {verdict.broken_at}" if verdict.broken_at else "the end"
+                fail(f"the audit is broken at {place}: {verdict.reason}; keep the database as it is")
+
+        _run(work())
+
+
+def _add_key(app: typer.Typer) -> None:
+    keys = typer.Typer(help="Keys of the encrypted columns.", no_args_is_help=True)
+    app.add_typer(keys, name="key")
+
+    @keys.command("new")
+    def key_new(
+        file: Annotated[Path | None, typer.Option(help="where; unset: the settings' key file")] = None,
+        config: Config = None,
+    ) -> None:
+        """Make a key ring, readable by its owner alone, where there is none."""
+
+        async def work() -> None:
+            path = file or load(config).effective_key_file
+            if path.exists():
+                load_keyring(path)
+                fail(f"{path} is a key ring already: move it away first, and keep it")
+            ensure_keyring(path)
+            typer.echo(f"{path}: made; keep a copy apart from the database, it opens what is sealed")
+
+        _run(work())
+
+
+def _add_token(app: typer.Typer, prepare: Prepare | None) -> None:
+    tokens = typer.Typer(help="API tokens for machines.", no_args_is_help=True)
+    app.add_typer(tokens, name="token")
+
+    @tokens.command("new")
+    def token_new(
+        name: Annotated[str, typer.Argument(help="what it is for")],
+        role: Annotated[list[str], typer.Option(help="may be given several times")],
+        days: Annotated[int, typer.Option(help="how long it lives")] = 90,
+        as_json: AsJson = False,
+        config: Config = None,
+    ) -> None:
+        """Make a token and print it, this once."""
+
+        async def work() -> None:
+            async with _desk(config, prepare) as desk:
+                token = await desk.identity.new_token(name, role, days, by=CONSOLE, origin="console")
+            typer.echo(json.dumps({"name": name, "token": token}) if as_json else token)
+
+        _run(work())
+
+
+def _add_person(app: typer.Typer, prepare: Prepare | None) -> None:
+    people = typer.Typer(help="People who sign in.", no_args_is_help=True)
+    app.add_typer(people, name="person")
+
+    @people.command("new")
+    def person_new(
+        login: Annotated[str, typer.Argument(help="office name, such as bat.office")],
+        role: Annotated[list[str], typer.Option(help="may be given several times")],
+        password_stdin: Annotated[bool, typer.Option(help="read the password from stdin")] = False,
+        as_json: AsJson = False,
+        config: Config = None,
+    ) -> None:
+        """Enter a person; the password is asked for, never given on the command line."""
+        if password_stdin:
+            password = sys.stdin.readline().rstrip("\n")
+        else:
+            password = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
+
+        async def work() -> None:
+            async with _desk(config, prepare) as desk:
+                made = await desk.identity.new_person(
+                    login, password, role, by=CONSOLE, origin="console"
+                )
+            typer.echo(json.dumps({"id": made, "login": login}) if as_json else f"{login}: entered")
+
+        _run(work())
+
+
+_LISTS: Final[dict[str, tuple[Any, tuple[str, ...]]]] = {
+    "sites": (Site, ("id", "title", "unit_code", "config_version")),
+    "models": (DetectorModel, ("id", "maker", "name", "deadline_s")),
+    "households": (Household, ("id", "label", "site_id", "unit_code")),
+    "detectors": (Detector, ("id", "site_id", "source", "address", "status", "household_id", "place")),
+}
+
+
+def _add_list(app: typer.Typer, prepare: Prepare | None) -> None:
+    @app.command("list")
+    def list_rows(
+        what: Annotated[
+            str, typer.Argument(help="sites, models, households, detectors, people, tokens")
+        ],
+        as_json: AsJson = False,
+        config: Config = None,
+    ) -> None:
+        """Print what is registered; nothing personal."""
+
+        async def work() -> None:
+            async with _desk(config, prepare) as desk:
+                rows = await _rows(desk.database, what)
+            if as_json:
+                typer.echo(json.dumps(rows, ensure_ascii=False))
+                return
+            for row in rows:
+                typer.echo("\t".join("" if cell is None else str(cell) for cell in row.values()))
+
+        _run(work())
+
+
+async def _rows(database: Database, what: str) -> list[dict[str, Any]]:
+    async with database.read() as session:
+        if what in _LISTS:
+            table, columns = _LISTS[what]
+            found = await session.scalars(select(table).order_by(table.id).limit(_MAX_ROWS))
+            return [{name: getattr(row, name) for name in columns} for row in found]
+        if what == "people":
+            found = await session.scalars(select(Person).order_by(Person.login).limit(_MAX_ROWS))
+            grants = await session.execute(select(RoleGrant.person_id, RoleGrant.role))
+            pairs = [(person_id, role) for person_id, role in grants]
+            return [
+                {"id": row.id, "login": row.login, "active": row.active,
+                 "roles": sorted(role for owner, role in pairs if owner == row.id)}
+                for row in found
+            ]  # fmt: skip
+        if what == "tokens":
+            found = await session.scalars(select(ApiToken).order_by(func.lower(ApiToken.name)))
+            return [
+                {"id": token_id(row.token_hash), "name": row.name, "roles": row.roles,
+                 "expires_at": rfc3339(row.expires_us), "revoked": row.revoked_us is not None}
+                for row in found
+            ]  # fmt: skip
+    kinds = ", ".join((*_LISTS, "people", "tokens"))
+    raise ValueError(f"cannot list {what!r}: expected one of {kinds}")
+
+
+app = build_app()
