@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -20,8 +21,19 @@ from firmware_sim.errors import SimulatorError
 from firmware_sim.fleet import run_fleet
 from firmware_sim.ledger import Ledger, Summary
 from firmware_sim.link import Broker, broker_from_text, check_reachable
+from firmware_sim.recordings import column_from_text, from_csv, kitchens, nist
+from firmware_sim.replay import replay
 
 app = typer.Typer(help="Detectors, homes and fires that do not exist.", no_args_is_help=True)
+
+
+class Layout(StrEnum):
+    """What a recording's file looks like."""
+
+    COLUMNS = "columns"
+    NIST = "nist"
+    KITCHENS = "kitchens"
+
 
 BrokerOption = Annotated[str, typer.Option("--broker", help="HOST:PORT of the site's broker.")]
 SiteOption = Annotated[str, typer.Option("--site", help="The site whose edge listens there.")]
@@ -118,6 +130,62 @@ def run_command(
     _log_to_stderr()
     try:
         scenario = scenarios.load(name)
+        clock = _clock(speed)
+        _print(asyncio.run(play()))
+    except SimulatorError as error:
+        raise fail(error) from None
+
+
+@app.command("replay")
+def replay_command(
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="A CSV table, or a data set's folder.")],
+    broker: BrokerOption = "localhost:1883",
+    site: SiteOption = "demo",
+    ledger: LedgerOption = None,
+    layout: Annotated[
+        Layout, typer.Option(help="columns: by --map; nist, kitchens: those public data sets.")
+    ] = Layout.COLUMNS,
+    address: Annotated[str, typer.Option(help="The detector's address (columns).")] = "recording",
+    columns: Annotated[
+        list[str] | None,
+        typer.Option("--map", help="QUANTITY=COLUMN[:UNIT], UNIT per_m, pct_ft, volume_pct or f."),
+    ] = None,
+    time_column: Annotated[
+        str | None, typer.Option("--time", help="The column of times (columns).")
+    ] = None,
+    step: Annotated[float | None, typer.Option(min=0, help="Or: seconds between rows.")] = None,
+    speed: Annotated[float | None, typer.Option(help="So many times faster than life.")] = None,
+    as_fast_as_possible: Annotated[
+        bool, typer.Option("--as-fast-as-possible", help="Do not wait at all.")
+    ] = False,
+) -> None:
+    """Replay recordings as native detectors; prints the counts as JSON at the end."""
+
+    async def play() -> Summary:
+        stop = asyncio.Event()
+        _with_signals(stop)
+        there = _broker(broker)
+        await check_reachable(there)
+        with Ledger(ledger) as book:
+            return await replay(
+                recordings,
+                there,
+                clock,
+                book,
+                site=site,
+                as_fast_as_possible=as_fast_as_possible,
+                stop=stop,
+            )
+
+    _log_to_stderr()
+    try:
+        if layout is Layout.NIST:
+            recordings = nist(path)
+        elif layout is Layout.KITCHENS:
+            recordings = kitchens(path)
+        else:
+            chosen = [column_from_text(each) for each in columns or []]
+            recordings = [from_csv(path, address, chosen, time=time_column, step_s=step)]
         clock = _clock(speed)
         _print(asyncio.run(play()))
     except SimulatorError as error:

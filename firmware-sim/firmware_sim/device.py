@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from edge.wire.clock import EARLIEST_US, FUTURE_SLACK_US, US_PER_S
 from edge.wire.identity import detector_id
-from firmware_sim.formats import Format, Json, Report, garbage
-from firmware_sim.ledger import Outgoing, ReadingLine
+from firmware_sim.formats import Format, Json, Report, Zigbee2Mqtt, garbage
+from firmware_sim.ledger import Danger, Outgoing, ReadingLine
 from firmware_sim.model.activities import DANGERS
 from firmware_sim.model.air import HomeState
 from firmware_sim.model.sensor import BATTERY_LOW_PCT, Sensed, SensorState, sense, specimen
@@ -20,9 +20,13 @@ ALARM_INTERVAL_S = 5.0
 FACTS_EVERY = 60
 #: What a dying battery says. [M]
 DYING_BATTERY_PCT = 6.0
-#: Without a danger going on a reading breaches nothing; with one, this density does even before the
-#: detector's own alarm.
-BREACH_DB_M = 1.0
+#: While a danger goes on a reading is "over" from these values on; it breaches with the detector's
+#: own alarm. 0.15 dB/m, 50 ppm (EN 50291's lowest with a deadline), 54 °C (EN 54-5's lowest).
+OVER: dict[str, float] = {
+    "optical_density_db_m": 0.15,
+    "co_ppm": 50.0,
+    "temperature_c": 54.0,
+}
 
 _VALUES: dict[DetectorKind, tuple[str, ...]] = {
     "smoke": ("optical_density_db_m", "temperature_c", "battery_pct"),
@@ -43,6 +47,12 @@ _DIGITS = {"optical_density_db_m": 3, "co_ppm": 1, "temperature_c": 1, "battery_
 def seed_of(seed: int, address: str) -> int:
     """A detector's own seed, from the scenario's and its address."""
     return int.from_bytes(hashlib.blake2b(f"{seed}/{address}".encode(), digest_size=4).digest())
+
+
+def exposed(kind: DetectorKind) -> list[str]:
+    """What Zigbee2MQTT's inventory says such a detector states."""
+    names = (*_VALUES[kind], *_ALARMS[kind])
+    return [known for name in names if (known := Zigbee2Mqtt.PROPERTIES.get(name))]
 
 
 @dataclass(slots=True)
@@ -170,7 +180,7 @@ class Device:
         messages = [
             Outgoing(
                 phrased.topic, phrased.payload, reading=line, address=address,
-                breach=self._breach(report, air),
+                danger=self._danger(report, air),
             )
         ]  # fmt: skip
         if self.trouble("duplicates", air.at_s):
@@ -183,8 +193,8 @@ class Device:
             messages.append(Outgoing(phrased.topic, payload, aside="garbage", address=address))
         return messages
 
-    def _breach(self, report: Report, air: HomeState) -> tuple[str, str] | None:
-        """The danger this reading is the first sign of, or a later one: the ledger keeps the first."""
+    def _danger(self, report: Report, air: HomeState) -> Danger | None:
+        """The danger this reading is a sign of, if one goes on; the ledger keeps the first signs."""
         danger = next(
             (a for a in air.activities if a.kind in DANGERS and a.started_s <= air.at_s < a.over_s()),
             None,
@@ -192,6 +202,7 @@ class Device:
         if danger is None or report.flags["test"]:
             return None
         alarming = any(report.flags[name] for name in _ALARMS[self.spec.kind])
-        if alarming or report.values.get("optical_density_db_m", 0.0) >= BREACH_DB_M:
-            return danger.kind, self.spec.home
-        return None
+        over = any(report.values.get(name, 0.0) >= limit for name, limit in OVER.items())
+        if not alarming and not over:
+            return None
+        return Danger(danger.kind, self.spec.home, danger.started_s, breach=alarming)

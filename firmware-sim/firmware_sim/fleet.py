@@ -17,13 +17,14 @@ import structlog
 
 from edge.wire.clock import US_PER_S, Clock
 from edge.wire.identity import check_site
-from firmware_sim.device import Device, seed_of
+from firmware_sim.device import Device, exposed, seed_of
 from firmware_sim.errors import SimulatorError
 from firmware_sim.formats import Format, format_named
 from firmware_sim.ledger import Ledger, Outgoing, Summary
 from firmware_sim.link import CONCENTRATOR_CAPACITY, Broker, Link
 from firmware_sim.model.air import HomeState, quiet_home, step
 from firmware_sim.model.dwelling import DWELLINGS
+from firmware_sim.pace import wait_until
 from firmware_sim.scenario import HomeSpec, Scenario
 from firmware_sim.siren import Sirens
 
@@ -121,7 +122,11 @@ class Fleet:
                 "ieee_address": f"0x{seed_of(0, each.address):016x}",
                 "type": "EndDevice",
                 "supported": True,
-                "definition": {"vendor": "Utaa", "model": f"sim-{each.kind}"},
+                "definition": {
+                    "vendor": "Utaa",
+                    "model": f"sim-{each.kind}",
+                    "exposes": [{"property": name} for name in exposed(each.kind)],
+                },
             }
             for each in listed
         ]
@@ -183,25 +188,15 @@ class Fleet:
         heapq.heapify(heap)
         while not stop.is_set():
             at_s, number = heap[0]
-            await self._until(min(at_s, lasts_s), start_us, stop)
+            if start_us + at_s * US_PER_S > self.clock.now_us():
+                self.ledger.flush()
+            await wait_until(start_us + min(at_s, lasts_s) * US_PER_S, self.clock, stop)
             if at_s > lasts_s or stop.is_set():
                 return
             home = self.homes[number]
             home.live_until(at_s)
             self._speak(home, start_us)
             heapq.heapreplace(heap, (home.next_s(), number))
-
-    async def _until(self, at_s: float, start_us: int, stop: asyncio.Event) -> None:
-        left_us = start_us + at_s * US_PER_S - self.clock.now_us() if at_s < math.inf else math.inf
-        if left_us <= 0:
-            await asyncio.sleep(0)
-            return
-        self.ledger.flush()
-        try:
-            async with asyncio.timeout(left_us / US_PER_S / self.clock.factor):
-                await stop.wait()
-        except TimeoutError:
-            return
 
     def _speak(self, home: Home, start_us: int) -> None:
         for device, link in zip(home.devices, home.links, strict=True):
@@ -220,12 +215,13 @@ class Fleet:
             else:
                 link.send(_presence(device, online=not leaving))
 
-    async def leave(self) -> int:
-        """Say goodbye and wait for the last acknowledgements; returns the readings without one."""
+    async def leave(self, *, goodbye: bool) -> int:
+        """Wait for the last acknowledgements; returns the readings without one."""
         for home in self.homes:
             for device, link in zip(home.devices, home.links, strict=True):
                 link.mend()
-                link.send(_presence(device, online=False))
+                if goodbye:
+                    link.send(_presence(device, online=False))
         await asyncio.gather(*(link.drained(DRAIN_S) for link in self.links))
         return sum(link.unacknowledged for link in self.links)
 
@@ -243,19 +239,21 @@ async def run_fleet(
     clock: Clock,
     ledger: Ledger,
     seconds: float | None = None,
+    goodbye: bool = True,
     stop: asyncio.Event | None = None,
 ) -> Summary:
     """Play a scenario to its end (or for ``seconds`` of the clock, or until ``stop``).
 
     Returns the counts, which are also the ledger's last line. The readings of the whole run are in
-    the ledger, in the order the broker acknowledged them.
+    the ledger, in the order the broker acknowledged them. Without ``goodbye`` the detectors end their
+    connections politely but do not say that they are offline.
     """
     fleet = Fleet(scenario, site, broker, clock, ledger)
     lasts_s = min(seconds or math.inf, scenario.lasts_s or math.inf)
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(link.run(), name=link.identifier) for link in fleet.links]
         await fleet.play(lasts_s, stop or asyncio.Event())
-        unacknowledged = await fleet.leave()
+        unacknowledged = await fleet.leave(goodbye=goodbye)
         for task in tasks:
             task.cancel()
     return ledger.finish(unacknowledged)

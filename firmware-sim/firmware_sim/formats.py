@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from edge.wire.clock import rfc3339
 from edge.wire.topics import detector_topic
@@ -109,6 +109,19 @@ class Zigbee2Mqtt:
     """``zigbee2mqtt/<name>``: what that program publishes for smoke and CO detectors."""
 
     source = "zigbee2mqtt"
+    #: our names → its properties
+    PROPERTIES: ClassVar[dict[str, str]] = {
+        "optical_density_db_m": "smoke_density",
+        "co_ppm": "co",
+        "temperature_c": "temperature",
+        "battery_pct": "battery",
+        "smoke_alarm": "smoke",
+        "co_alarm": "carbon_monoxide",
+        "tamper": "tamper",
+        "battery_low": "battery_low",
+        "test": "test",
+        "fault": "fault",
+    }
 
     def __init__(self, base: str = "zigbee2mqtt") -> None:
         self._base = base
@@ -122,25 +135,15 @@ class Zigbee2Mqtt:
                 step = aqara_density(value)
                 body["smoke_density"] = step
                 values[name] = AQARA_DENSITY_DB_M[step]
-            elif name in self._VALUES:
-                body[self._VALUES[name]] = value
+            elif name in self.PROPERTIES:
+                body[self.PROPERTIES[name]] = value
                 values[name] = value
         for name, flag in report.flags.items():
-            if name in self._FLAGS:
-                body[self._FLAGS[name]] = flag
+            if name in self.PROPERTIES:
+                body[self.PROPERTIES[name]] = flag
                 flags[name] = flag
         time_us = report.time_us // 1000 * 1000
         return Phrased(self.reading_topic(report.address), _json(body), time_us, values, flags)
-
-    _VALUES = {"co_ppm": "co", "temperature_c": "temperature", "battery_pct": "battery"}  # noqa: RUF012
-    _FLAGS = {  # noqa: RUF012
-        "smoke_alarm": "smoke",
-        "co_alarm": "carbon_monoxide",
-        "tamper": "tamper",
-        "battery_low": "battery_low",
-        "test": "test",
-        "fault": "fault",
-    }
 
     def presence(self, address: str, *, online: bool) -> Announcement:
         state = "online" if online else "offline"

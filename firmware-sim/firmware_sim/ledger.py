@@ -43,10 +43,18 @@ class ReadingLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="line", t
 
 
 class HappeningLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="line", tag="happening"):
-    """The first reading of a danger that breached: published at ``first_breach_us`` by the clock."""
+    """A scripted danger as its readings showed it.
+
+    ``first_breach_us``: when, by the clock, the first reading with the detector's own alarm was
+    published; it is enough for an alarm at once. ``first_over_us``: when the first one over a limit
+    was (0.15 dB/m, 50 ppm, 54 °C), which a cautious edge confirms first.
+    """
 
     what: str
     home: str
+    #: when it began, seconds of the scenario
+    at_s: float
+    first_over_us: int
     address: str
     detector: str
     first_breach_us: int
@@ -107,6 +115,21 @@ _decoder: msgspec.json.Decoder[Line] = msgspec.json.Decoder(Line)
 
 
 @dataclass(frozen=True, slots=True)
+class Danger:
+    """A scripted danger as a reading shows it: over a limit, or (``breach``) the detector alarms."""
+
+    what: str
+    home: str
+    at_s: float
+    breach: bool
+
+    @property
+    def key(self) -> tuple[str, str, float]:
+        """Which happening of the scenario it is."""
+        return self.what, self.home, self.at_s
+
+
+@dataclass(frozen=True, slots=True)
 class Outgoing:
     """A message on its way to the broker, and what the ledger shall say once it is acknowledged."""
 
@@ -116,8 +139,8 @@ class Outgoing:
     reading: ReadingLine | None = None
     aside: Aside | None = None
     address: str = ""
-    #: (what, home) of the danger this reading is the breach of, if it is one
-    breach: tuple[str, str] | None = None
+    #: the scripted danger this reading is a sign of, if it is one
+    danger: Danger | None = None
 
 
 @dataclass(slots=True)
@@ -127,7 +150,8 @@ class Ledger:
     path: Path | None
     counts: Counter[str] = field(default_factory=Counter)
     addresses: set[str] = field(default_factory=set)
-    _breached: set[tuple[str, str]] = field(default_factory=set)
+    _over_us: dict[tuple[str, str, float], int] = field(default_factory=dict)
+    _breached: set[tuple[str, str, float]] = field(default_factory=set)
     _file: Any = None
 
     def __enter__(self) -> Ledger:
@@ -166,20 +190,27 @@ class Ledger:
         self.counts["redated"] += reading.redated
         self.addresses.add(reading.detector)
         self._write(msgspec.structs.replace(reading, sent_us=sent_us, acked_us=acked_us))
-        if message.breach is not None and message.breach not in self._breached:
-            self._breached.add(message.breach)
-            what, home = message.breach
-            self._write(
-                HappeningLine(
-                    what=what,
-                    home=home,
-                    address=reading.address,
-                    detector=reading.detector,
-                    first_breach_us=sent_us,
-                    reading_us=reading.time_us,
-                    values=reading.values,
-                )
+        if message.danger is not None:
+            self._danger(message.danger, reading, sent_us)
+
+    def _danger(self, danger: Danger, reading: ReadingLine, sent_us: int) -> None:
+        over_us = self._over_us.setdefault(danger.key, sent_us)
+        if not danger.breach or danger.key in self._breached:
+            return
+        self._breached.add(danger.key)
+        self._write(
+            HappeningLine(
+                what=danger.what,
+                home=danger.home,
+                at_s=danger.at_s,
+                address=reading.address,
+                detector=reading.detector,
+                first_over_us=over_us,
+                first_breach_us=sent_us,
+                reading_us=reading.time_us,
+                values=reading.values,
             )
+        )
 
     def dropped(self, message: Outgoing) -> None:
         """The queue was full: this one never went out."""
