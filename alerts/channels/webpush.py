@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import ipaddress
+import logging
 import os
 import socket
 from datetime import UTC, datetime
@@ -90,6 +91,8 @@ class WebPushChannel:
         self.timeout_s = settings.timeout_s
         self._settings = settings
         self._vapid = vapid
+        for library in ("httpx", "httpcore"):  # they log whole addresses, which are capabilities
+            logging.getLogger(library).setLevel(logging.WARNING)
         self._client = httpx.AsyncClient(
             timeout=settings.timeout_s,
             follow_redirects=False,

@@ -63,16 +63,27 @@ class Town:
     ) -> incidents.Applied:
         """Apply one event in a transaction of its own."""
         alarm = Alarm(
-            id=alarm_id, kind=kind, detector=detector or self.detector,
+            id=alarm_id,
+            kind=kind,
+            detector=detector or self.detector,
             raised_us=self.clock.now_us() if raised_us is None else raised_us,
-            cleared_us=cleared_us, revision=revision, reason="optical density", **fields,
-        )  # fmt: skip
+            cleared_us=cleared_us,
+            revision=revision,
+            reason="optical density",
+            **fields,
+        )
         async with self.database.write() as session:
             return await incidents.apply_alarm(
-                session, site_id=site, epoch=epoch, alarm=alarm, transition=transition,
-                age_ms=age_ms, clock_synced=clock_synced, now_us=self.clock.now_us(),
+                session,
+                site_id=site,
+                epoch=epoch,
+                alarm=alarm,
+                transition=transition,
+                age_ms=age_ms,
+                clock_synced=clock_synced,
+                now_us=self.clock.now_us(),
                 policy=self.policy,
-            )  # fmt: skip
+            )
 
     async def snapshot(
         self, *active: Alarm, epoch: str = EPOCH, at_us: int | None = None, new_epoch: bool = False
@@ -80,9 +91,13 @@ class Town:
         """Apply a snapshot in a transaction of its own."""
         now_us = self.clock.now_us()
         snapshot = Snapshot(
-            site=SITE, epoch=epoch, nonce=new_id(), at_us=now_us if at_us is None else at_us,
-            last_seq=0, active=list(active),
-        )  # fmt: skip
+            site=SITE,
+            epoch=epoch,
+            nonce=new_id(),
+            at_us=now_us if at_us is None else at_us,
+            last_seq=0,
+            active=list(active),
+        )
         async with self.database.write() as session:
             return await incidents.apply_snapshot(
                 session, snapshot=snapshot, now_us=now_us, new_epoch=new_epoch, policy=self.policy
@@ -126,10 +141,14 @@ class Town:
     def worker(self, *channels: Any, clock: Clock | None = None, **options: Any) -> Worker:
         """A worker over these channels."""
         return Worker(
-            self.database, {channel.name: channel for channel in channels}, clock or self.clock,
-            options.pop("settings", WorkerSettings(poll_s=0.05, grace_s=5)), keyring=self.keyring,
-            policy=self.policy, **options,
-        )  # fmt: skip
+            self.database,
+            {channel.name: channel for channel in channels},
+            clock or self.clock,
+            options.pop("settings", WorkerSettings(poll_s=0.05, grace_s=5)),
+            keyring=self.keyring,
+            policy=self.policy,
+            **options,
+        )
 
     async def add_contact(
         self, *addresses: str, channel: str = "email", position: int = 9, language: str = "mn"
@@ -137,9 +156,12 @@ class Town:
         """One more contact with these addresses."""
         async with self.database.write() as session:
             contact = Contact(
-                id=new_id(), household_id=self.household_id, language=language, position=position,
+                id=new_id(),
+                household_id=self.household_id,
+                language=language,
+                position=position,
                 name=self.keyring.seal("Нэр", "contact.name"),
-            )  # fmt: skip
+            )
             session.add(contact)
             await session.flush()
             for address in addresses:
@@ -151,7 +173,7 @@ class Town:
                         address_fingerprint=self.keyring.fingerprint(
                             address, "contact_channel.address"
                         ).hex(),
-                    )  # fmt: skip
+                    )
                 )
         self.contacts.append(contact.id)
         return contact.id
@@ -203,9 +225,13 @@ async def open_town(database: Database, *, contacts: bool = True) -> Town:
         session.add(Site(id=SITE, title="Толгойт", unit_code="111624", created_us=NIGHT_US))
         await session.flush()
         household = Household(
-            id=new_id(), label="SK24-0012", site_id=SITE, unit_code="111624",
-            address=keyring.seal(ADDRESS, "household.address"), created_us=NIGHT_US,
-        )  # fmt: skip
+            id=new_id(),
+            label="SK24-0012",
+            site_id=SITE,
+            unit_code="111624",
+            address=keyring.seal(ADDRESS, "household.address"),
+            created_us=NIGHT_US,
+        )
         session.add(household)
         await session.flush()
         session.add(
@@ -217,7 +243,7 @@ async def open_town(database: Database, *, contacts: bool = True) -> Town:
                 status="in_service",
                 household_id=household.id,
                 place="гал тогоо",
-            )  # fmt: skip
+            )
         )
     town = Town(database, keyring, clock, detector, household.id)
     if contacts:
