@@ -1,7 +1,8 @@
 """The MQTT interface as an AsyncAPI 3.0 document, made from the types that implement it.
 
 Cast: ``topics`` says where, ``messages`` says what (its structs become JSON schemas), ``frames`` is
-described in words because its body is binary. ``asyncapi()`` gives the document as plain data; a test
+described in words because its body is binary; what native detectors and sirens say on their site's
+broker is made from ``units`` and ``readings``. ``asyncapi()`` gives the document as plain data; a test
 holds every topic and every encoded message against it. For people there is ``docs/mqtt.md``.
 """
 
@@ -13,6 +14,8 @@ import msgspec
 
 from edge.wire import frames, messages, topics
 from edge.wire.identity import SITE_PATTERN
+from edge.wire.readings import Flag
+from edge.wire.units import QUANTITIES
 
 _REF_TEMPLATE = "#/components/schemas/{name}"
 
@@ -39,6 +42,32 @@ LEAVES: Final[dict[topics.SiteLeaf, Leaf]] = {
 }
 
 
+class DeviceTopic(NamedTuple):
+    """A topic on a site's own broker. ``sent`` is whether the site sends there."""
+
+    address: str
+    sent: bool
+    retained: bool
+    summary: str
+
+
+#: What native devices and the site say to each other on the site's broker.
+DEVICE_TOPICS: Final[dict[str, DeviceTopic]] = {
+    "DetectorReading": DeviceTopic(
+        topics.detector_topic("{address}", "reading"), False, False, "One reading, or a list of them."
+    ),
+    "DetectorStatus": DeviceTopic(
+        topics.detector_topic("{address}", "status"), False, True, "online; offline as last will."
+    ),
+    "DetectorCommand": DeviceTopic(
+        topics.detector_topic("{address}", "command"), True, False, "What a detector is to do."
+    ),
+    "SirenCommand": DeviceTopic(
+        topics.siren_topic("{address}", "command"), True, False, "Sound, for so long; or stop."
+    ),
+}
+
+
 def asyncapi() -> dict[str, Any]:
     """The document, fit for ``json.dumps``."""
     return {
@@ -50,11 +79,20 @@ def asyncapi() -> dict[str, Any]:
             "license": {"name": "Apache-2.0"},
         },
         "defaultContentType": "application/json",
-        "channels": {leaf: _channel(leaf) for leaf in topics.SITE_LEAVES},
-        "operations": {_operation_id(leaf): _operation(leaf) for leaf in topics.SITE_LEAVES},
+        "channels": {
+            **{leaf: _channel(leaf) for leaf in topics.SITE_LEAVES},
+            **{name: _device_channel(name) for name in DEVICE_TOPICS},
+        },
+        "operations": {
+            **{_operation_id(leaf): _operation(leaf) for leaf in topics.SITE_LEAVES},
+            **{_device_operation_id(name): _device_operation(name) for name in DEVICE_TOPICS},
+        },
         "components": {
-            "messages": {leaf: _message(leaf) for leaf in topics.SITE_LEAVES},
-            "schemas": schemas(),
+            "messages": {
+                **{leaf: _message(leaf) for leaf in topics.SITE_LEAVES},
+                **{name: _device_message(name) for name in DEVICE_TOPICS},
+            },
+            "schemas": {**schemas(), **device_schemas()},
         },
     }
 
@@ -64,6 +102,101 @@ def schemas() -> dict[str, Any]:
     kinds = [leaf.kind for leaf in LEAVES.values() if leaf.kind is not None]
     _, components = msgspec.json.schema_components(kinds, ref_template=_REF_TEMPLATE)
     return components
+
+
+def device_schemas() -> dict[str, Any]:
+    """The JSON schema of what devices and their site say to each other, by message name."""
+    quantities = {
+        quantity.name: {
+            "type": ["number", "null"],
+            "minimum": quantity.low,
+            "maximum": quantity.high,
+            "description": f"in {quantity.unit}",
+        }
+        for quantity in QUANTITIES
+    }
+    flags = {flag.name.lower(): {"type": ["boolean", "null"]} for flag in Flag if flag.name}
+    about = {name: {"type": ["string", "null"]} for name in ("maker", "model", "firmware")}
+    reading = {
+        "type": "object",
+        "properties": {
+            "time": {
+                "type": ["string", "number", "null"],
+                "description": "RFC 3339 with a zone, or seconds since 1970; absent: on arrival",
+            },
+            **quantities,
+            **flags,
+            **about,
+            "report_interval_s": {"type": ["number", "null"], "exclusiveMinimum": 0},
+        },
+    }
+    return {
+        "DetectorReading": {
+            "oneOf": [
+                reading,
+                {"type": "array", "minItems": 1, "items": {**reading, "required": ["time"]}},
+            ]
+        },
+        "DetectorStatus": {"enum": ["online", "offline"]},
+        "DetectorCommand": {
+            "type": "object",
+            "properties": {
+                "v": {"const": messages.VERSION},
+                "action": {"type": "string"},
+                "id": {"type": "string"},
+            },
+            "required": ["v", "action", "id"],
+        },
+        "SirenCommand": {
+            "type": "object",
+            "properties": {
+                "v": {"const": messages.VERSION},
+                "state": {"enum": ["on", "off"]},
+                "alarms": {"type": "array", "items": {"type": "string"}},
+                "kinds": {"type": "array", "items": {"type": "string"}},
+                "hold_s": {
+                    "type": "number",
+                    "description": "Fall silent by yourself when nothing is heard for so long.",
+                },
+            },
+            "required": ["v", "state"],
+        },
+    }
+
+
+def _device_channel(name: str) -> dict[str, Any]:
+    return {
+        "address": DEVICE_TOPICS[name].address,
+        "description": f"On the site's own broker. {DEVICE_TOPICS[name].summary}",
+        "parameters": {
+            "address": {"description": "The device's name: one topic level.", "examples": ["kitchen"]}
+        },
+        "messages": {name: {"$ref": f"#/components/messages/{name}"}},
+    }
+
+
+def _device_operation_id(name: str) -> str:
+    return f"{'send' if DEVICE_TOPICS[name].sent else 'receive'}_{name}"
+
+
+def _device_operation(name: str) -> dict[str, Any]:
+    what = DEVICE_TOPICS[name]
+    return {
+        "action": "send" if what.sent else "receive",
+        "channel": {"$ref": f"#/channels/{name}"},
+        "messages": [{"$ref": f"#/channels/{name}/messages/{name}"}],
+        "bindings": {"mqtt": {"qos": 1, "retain": what.retained, "bindingVersion": "0.2.0"}},
+    }
+
+
+def _device_message(name: str) -> dict[str, Any]:
+    plain = name == "DetectorStatus"
+    return {
+        "name": name,
+        "summary": DEVICE_TOPICS[name].summary,
+        "contentType": "text/plain" if plain else "application/json",
+        "payload": {"$ref": _REF_TEMPLATE.format(name=name)},
+    }
 
 
 def _channel(leaf: str) -> dict[str, Any]:

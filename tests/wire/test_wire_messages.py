@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -12,6 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from edge.outputs.sirens import OutputSettings, Sirens
+from edge.sources import native
 from edge.wire import asyncapi, messages, topics
 from edge.wire.errors import REASONS, WireError
 from edge.wire.messages import (
@@ -131,6 +134,41 @@ def test_a_site_sends_the_uplink_and_receives_the_downlink() -> None:
     assert not set(topics.DOWNLINK_LEAVES) & sent
 
 
+def test_the_document_names_every_field_that_a_native_detector_may_send() -> None:
+    said = asyncapi.device_schemas()["DetectorReading"]["oneOf"][0]["properties"]
+    assert set(said) == set(native._Native.__struct_fields__)
+
+
+def test_the_native_example_fits_the_document() -> None:
+    example = json.loads(native.NativeSource.example.payload)
+    assert _validator("DetectorReading").is_valid(example)
+    assert _validator("DetectorReading").is_valid([example, example])
+    assert not _validator("DetectorReading").is_valid({**example, "co_ppm": "much"})
+    assert not _validator("DetectorReading").is_valid([{"co_ppm": 1}])
+
+
+def test_the_topics_of_native_detectors_are_channels() -> None:
+    addresses = {what.address for what in asyncapi.DEVICE_TOPICS.values() if not what.sent}
+    filters = native.NativeSource("home-1").filters()
+    assert addresses == {pattern.replace("+", "{address}") for pattern in filters}
+
+
+def test_what_a_siren_is_told_fits_the_document() -> None:
+    sirens = Sirens(OutputSettings(sirens=["hall"]))
+    orders = sirens.orders([_ALARM], 1_800_000_000_000_000)
+    orders += sirens.orders([], 1_800_000_001_000_000)
+    assert [json.loads(order.payload)["state"] for order in orders] == ["on", "off"]
+    for order in orders:
+        assert order.topic == "utaa/v1/siren/hall/command"
+        _validator("SirenCommand").validate(json.loads(order.payload))
+
+
+def test_what_a_native_detector_is_told_fits_the_document() -> None:
+    order = native.NativeSource("home-1").order("kitchen", "self_test", "c1")
+    assert order.topic == "utaa/v1/detector/kitchen/command"
+    _validator("DetectorCommand").validate(json.loads(order.payload))
+
+
 def test_every_message_of_the_code_has_an_example_and_a_schema() -> None:
     constraints = {kind.__name__ for kind in messages.Message.__constraints__}
     assert constraints == {kind.__name__ for kind in _KINDS}
@@ -229,3 +267,9 @@ def _references(place: Any) -> list[str]:
     if isinstance(place, list):
         return [ref for value in place for ref in _references(value)]
     return []
+
+
+def test_the_page_for_people_names_every_leaf_field_and_reason() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "mqtt.md").read_text()
+    names = {*topics.SITE_LEAVES, *REASONS, *native._Native.__struct_fields__}
+    assert not {name for name in names if f"`{name}`" not in page and f'"{name}"' not in page}
