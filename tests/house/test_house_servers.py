@@ -15,8 +15,19 @@ import asyncpg
 import pytest
 from influxdb_client.client.influxdb_client_async import InfluxDBClientAsync
 
-from tests.servers import InfluxDatabase, SmtpServer
-from utaa.servers import Influx, Mosquitto, Server, ServerError, answers, free_port
+from tests.servers import InfluxDatabase, SmtpServer, until
+from utaa.servers import (
+    Child,
+    EmbeddedBroker,
+    Influx,
+    Mosquitto,
+    Server,
+    ServerError,
+    answers,
+    free_port,
+    influx_version,
+    pick_broker,
+)
 
 StartMosquitto = Callable[..., Coroutine[Any, Any, Mosquitto]]
 StartSmtp = Callable[..., Coroutine[Any, Any, SmtpServer]]
@@ -174,3 +185,81 @@ async def test_a_port_that_was_asked_for_and_is_taken_is_refused_in_one_line(
 
 def test_a_free_port_is_none_that_outgoing_connections_take() -> None:
     assert all(20_000 <= free_port() < 32_000 for _ in range(20))
+
+
+def _nothing_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("utaa.servers._SYSTEM_FOLDERS", ())
+
+
+def test_without_mosquitto_the_embedded_broker_is_picked(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    _nothing_installed(monkeypatch, tmp_path)
+    assert isinstance(pick_broker(tmp_path), EmbeddedBroker)
+
+
+@pytest.mark.servers
+def test_with_mosquitto_it_is_picked(mosquitto: Mosquitto, tmp_path: Path) -> None:
+    assert isinstance(pick_broker(tmp_path), Mosquitto)
+
+
+async def test_a_server_that_is_not_installed_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    _nothing_installed(monkeypatch, tmp_path)
+    for server in (Mosquitto(tmp_path), Influx(tmp_path)):
+        with pytest.raises(ServerError, match="not installed: sudo apt-get install"):
+            await server.start()
+
+
+@pytest.mark.parametrize(
+    ("said", "version"),
+    [
+        ("InfluxDB v1.6.7~rc0 (git: unknown)", (1, 6)),
+        ("InfluxDB v2.7.11", (2, 7)),
+        ("?", (0,)),
+    ],
+)
+def test_the_version_of_an_influxd_is_read_from_what_it_says(
+    said: str, version: tuple[int, ...], tmp_path: Path
+) -> None:
+    program = tmp_path / "influxd"
+    program.write_text(f"#!/bin/sh\necho '{said}'\n")
+    program.chmod(0o755)
+    assert influx_version(str(program)) == version
+
+
+async def test_influxdb_2_is_not_started_here_and_says_how_it_is_used(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    _nothing_installed(monkeypatch, tmp_path)
+    program = tmp_path / "influxd"
+    program.write_text("#!/bin/sh\necho 'InfluxDB v2.7.11'\n")
+    program.chmod(0o755)
+    assert not Influx.installed()
+    with pytest.raises(ServerError, match="by its address"):
+        await Influx(tmp_path / "data").start()
+
+
+async def test_a_server_that_ends_at_once_says_what_it_wrote(tmp_path: Path) -> None:
+    child = Child("broken", tmp_path / "broken.log")
+    child.spawn(["sh", "-c", "echo out of smoke; exit 3"])
+    with pytest.raises(ServerError, match=r"code 3: out of smoke .*broken\.log"):
+        await child.until(lambda: answers(1))
+
+
+async def test_a_kill_takes_the_processes_that_a_server_started(tmp_path: Path) -> None:
+    child = Child("parent", tmp_path / "parent.log")
+    child.spawn(["sh", "-c", "sleep 600 & echo $!; wait"])
+    grandchild = int(await until(lambda: child.log.read_text().strip(), "the grandchild's id"))
+    await child.kill()
+    await until(lambda: not _runs(grandchild), "the grandchild to end")
+
+
+def _runs(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"
