@@ -1,0 +1,163 @@
+"""The city's part of ``utaa doctor``: what answers, what is silent, what could not be used, and why."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from edge.wire.clock import US_PER_S, clock_from_text, rfc3339
+from edge.wire.errors import REASONS
+from gateway.ingest.inbox import BrokerAddress, BrokerUnavailable, Inbox
+from gateway.metrics import OWN_REASONS
+from gateway.models import SetAside, SiteState
+from gateway.settings import GatewaySettings
+from gateway.stores.base import StoreMisconfigured, StoreUnavailable
+from gateway.stores.opening import open_store
+from registry.db import Database, DatabaseUnavailable
+from registry.models import Detector
+
+_BROKER_PATIENCE_S = 3.0
+#: Samples shown of each reason, and so much of each payload.
+_SAMPLES, _SAMPLE_BYTES = 3, 120
+#: Sites shown by name; the rest are counted.
+_SITES_SHOWN = 50
+
+
+async def city_report(settings: GatewaySettings) -> dict[str, Any]:
+    """Everything ``utaa doctor`` says of the city; never raises for what it finds broken.
+
+    ``{"ok": bool, "database": …, "broker": …, "store": …, "set_aside": …, "sites": …, "detectors": …}``;
+    each of the first three is ``{"ok": bool, "what": text}`` and more.
+    """
+    database = Database(settings.effective_database_url)
+    try:
+        report: dict[str, Any] = {
+            "database": await _database(database),
+            "broker": await _broker(settings.broker_url),
+            "store": await _store(settings),
+        }
+        if report["database"]["ok"]:
+            try:
+                async with database.read() as session:
+                    report |= await _contents(session, settings)
+            except (DBAPIError, OperationalError) as error:
+                trouble = (
+                    f"{database}: {str(error.orig).splitlines()[0]}; was the gateway ever started?"
+                )
+                report["database"] = {"ok": False, "what": trouble}
+    finally:
+        await database.close()
+    report["ok"] = all(report[part]["ok"] for part in ("database", "broker", "store"))
+    return report
+
+
+async def _database(database: Database) -> dict[str, Any]:
+    try:
+        await database.check()
+    except DatabaseUnavailable as error:
+        return {"ok": False, "what": str(error)}
+    return {"ok": True, "what": str(database)}
+
+
+async def _broker(url: str) -> dict[str, Any]:
+    """Whether the broker lets us in; a connection that reads nothing, closed at once."""
+    address = BrokerAddress.parse(url)
+    inbox = Inbox(name="doctor", broker=address, filters=["utaa/v1/doctor"])
+    inbox.start()
+    try:
+        await inbox.ready(_BROKER_PATIENCE_S)
+    except BrokerUnavailable as error:
+        return {"ok": False, "what": str(error)}
+    finally:
+        await inbox.stop()
+    return {"ok": True, "what": str(address)}
+
+
+async def _store(settings: GatewaySettings) -> dict[str, Any]:
+    store = open_store(settings)
+    try:
+        await store.check()
+        return {"ok": True, "what": store.title, **await store.report()}
+    except (StoreUnavailable, StoreMisconfigured) as error:
+        return {"ok": False, "what": str(error)}
+    finally:
+        await store.close()
+
+
+async def _contents(session: AsyncSession, settings: GatewaySettings) -> dict[str, Any]:
+    now_us = clock_from_text(os.environ.get("UTAA_CLOCK")).now_us()
+    statuses = await session.execute(select(Detector.status, func.count()).group_by(Detector.status))
+    return {
+        "set_aside": await _set_aside(session),
+        "sites": await _sites(session, now_us, int(settings.site_silent_after_s * US_PER_S)),
+        "detectors": {str(status): int(number) for status, number in statuses},
+    }
+
+
+async def _set_aside(session: AsyncSession) -> list[dict[str, Any]]:
+    """By reason: how many are kept, what it means, and the last few."""
+    counts = await session.execute(
+        select(SetAside.reason, func.count()).group_by(SetAside.reason).order_by(SetAside.reason)
+    )
+    result = []
+    for reason, kept in counts.all():
+        samples = await session.scalars(
+            select(SetAside)
+            .where(SetAside.reason == reason)
+            .order_by(SetAside.id.desc())
+            .limit(_SAMPLES)
+        )
+        result.append(
+            {
+                "reason": reason,
+                "meaning": REASONS.get(reason) or OWN_REASONS.get(reason, ""),
+                "kept": int(kept),
+                "last": [_sample(row) for row in samples],
+            }
+        )
+    return result
+
+
+def _sample(row: SetAside) -> dict[str, Any]:
+    begin = row.payload[:_SAMPLE_BYTES]
+    text = begin.decode("utf-8", "replace")
+    readable = sum(character.isprintable() for character in text) > 0.8 * len(text)
+    return {
+        "at": rfc3339(row.at_us),
+        "topic": row.topic,
+        "detail": row.detail,
+        "payload": text if readable else begin.hex(" "),
+        "bytes": len(row.payload),
+        "cut": row.truncated,
+    }
+
+
+async def _sites(session: AsyncSession, now_us: int, silent_after_us: int) -> dict[str, Any]:
+    """How many are in which state, and those that are not well."""
+    states = await session.execute(select(SiteState.state, func.count()).group_by(SiteState.state))
+    overdue = SiteState.heard_us < now_us - silent_after_us
+    unwell = (SiteState.state != "online") | overdue
+    rows = await session.scalars(
+        select(SiteState).where(unwell).order_by(SiteState.heard_us).limit(_SITES_SHOWN)
+    )
+    return {
+        "by_state": {str(state): int(number) for state, number in states},
+        "unwell": [
+            {"site": row.site_id, "state": row.state, "heard": rfc3339(row.heard_us)} for row in rows
+        ],
+        "config_refused": await _refused_configs(session),
+    }
+
+
+async def _refused_configs(session: AsyncSession) -> list[dict[str, str]]:
+    """Sites whose last pulse says that they could not use their configuration."""
+    found = []
+    for site_id, heartbeat in await session.execute(select(SiteState.site_id, SiteState.heartbeat)):
+        error = (heartbeat or {}).get("config_error")
+        if error and len(found) < _SITES_SHOWN:
+            found.append({"site": str(site_id), "error": str(error)[:300]})
+    return found
