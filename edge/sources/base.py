@@ -28,12 +28,12 @@ from edge.wire.units import check_value
 MAX_PAYLOAD_BYTES = 256 << 10
 #: Inventories (Zigbee2MQTT's list of devices grows by about 5 kB a device) may be this large.
 MAX_INVENTORY_BYTES = 4 << 20
-#: A device's name in its own protocol; MQTT itself would allow 65,535.
-MAX_ADDRESS_CHARS = 256
+#: A device's name in its own protocol, as long as the register takes; MQTT would allow 65,535.
+MAX_ADDRESS_CHARS = 200
 #: Detectors whose ids are kept at hand; above it the cache starts anew (a site has hundreds).
 MAX_KNOWN = 20_000
 #: Names of makers, models and versions are cut to this; longer is no name.
-MAX_TEXT_CHARS = 120
+MAX_TEXT_CHARS = 100
 #: Epoch seconds above this are no time of this century; also keeps the arithmetic finite.
 _MAX_EPOCH_S = 1e11
 

@@ -179,6 +179,8 @@ class HomeAssistantSource:
             return Decoded()
         self._learn(key, state_topic, entity)
         self._learn_availability(config, entity.address)
+        if len(self._facts) >= MAX_KNOWN:
+            self._facts.clear()
         self._facts[entity.address] = _described(
             self._builder.fact(entity.address), config.get("device", {})
         )

@@ -20,7 +20,6 @@ import msgspec
 
 from edge.sources import names, sparkplug_pb
 from edge.sources.base import (
-    MAX_KNOWN,
     Action,
     Builder,
     Decoded,
@@ -38,8 +37,10 @@ from edge.wire.units import BY_NAME
 NAMESPACE = "spBv1.0"
 #: A node that lost its way is asked once a minute to be born again, no matter how much it says.
 REBIRTH_INTERVAL_US = 60_000_000
-#: Aliases one device may announce.
+#: Aliases one device may announce, devices of one node, and nodes of a site.
 MAX_METRICS = 2000
+MAX_DEVICES = 500
+MAX_NODES = 500
 _KINDS = frozenset({"NBIRTH", "NDATA", "NDEATH", "DBIRTH", "DDATA", "DDEATH"})
 #: Sparkplug gives times in ms; more than this is beyond the wire's µs.
 _MAX_MS = 1 << 50
@@ -111,6 +112,8 @@ class SparkplugSource:
         if kind == "DDEATH":
             decoded.facts.append(msgspec.structs.replace(fact, online=False))
         elif kind.endswith("BIRTH"):
+            if len(node.metrics) >= MAX_DEVICES and device not in node.metrics:
+                raise WireError("too_large", f"more than {MAX_DEVICES} devices of {key[:80]!r}")
             node.metrics[device] = _announced(payload)
             fact = _described(fact, payload)
             decoded = self._readings(message, fact, payload, node.metrics[device])
@@ -128,7 +131,7 @@ class SparkplugSource:
     def _node(self, key: str) -> _Node:
         node = self._nodes.get(key)
         if node is None:
-            if len(self._nodes) >= MAX_KNOWN:
+            if len(self._nodes) >= MAX_NODES:
                 self._nodes.clear()
             node = self._nodes[key] = _Node()
         return node

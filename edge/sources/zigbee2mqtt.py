@@ -108,8 +108,8 @@ class _Expose(msgspec.Struct):
     property: str | None = None
     name: str | None = None
     access: int = 0
-    value_on: bool | str | float | None = None
-    values: list[str | float] = []
+    value_on: Any = None
+    values: Any = None
     features: list[_Expose] = []
 
 
@@ -135,7 +135,8 @@ class _BridgeEvent(msgspec.Struct):
 
 _state = msgspec.json.Decoder(_State)
 _availability = msgspec.json.Decoder(_Availability)
-_list = msgspec.json.Decoder(list[_Listed])
+_list = msgspec.json.Decoder(list[msgspec.Raw])
+_listed = msgspec.json.Decoder(_Listed)
 _event = msgspec.json.Decoder(_BridgeEvent)
 
 #: wire flag → fields that state it; any true one sets it
@@ -265,11 +266,18 @@ class Zigbee2MqttSource:
             return self._decode_event(jsontext.decode(_event, message.payload))
         return Decoded()
 
-    def _inventory(self, listed: list[_Listed]) -> Decoded:
+    def _inventory(self, rows: list[msgspec.Raw]) -> Decoded:
+        """Facts of the detectors listed; a row that cannot be read costs only itself."""
+        repairs: list[str] = []
         detectors: dict[str, DeviceFact] = {}
         others: set[str] = set()
         settable: dict[str, dict[str, dict[str, Any]]] = {}
-        for device in listed:
+        for row in rows:
+            try:
+                device = jsontext.decode(_listed, bytes(row))
+            except WireError:
+                repairs.append("part_dropped")
+                continue
             if device.type == "Coordinator":
                 continue
             if device.definition is None:
@@ -287,7 +295,7 @@ class Zigbee2MqttSource:
             )
         self._detectors, self._others = detectors, frozenset(others)
         self._settable = settable
-        return Decoded(facts=list(detectors.values()))
+        return Decoded(facts=list(detectors.values()), repairs=repairs)
 
     def _decode_event(self, event: _BridgeEvent) -> Decoded:
         name = event.data.get("friendly_name")
@@ -315,9 +323,16 @@ def _orders(exposes: list[_Expose]) -> dict[str, dict[str, Any]]:
             continue
         for action, properties in _SETTABLE.items():
             if expose.property in properties:
-                value = expose.value_on if expose.value_on is not None else (expose.values or [True])[0]
-                orders.setdefault(action, {expose.property: value})
+                orders.setdefault(action, {expose.property: _value_that_starts(expose)})
     return orders
+
+
+def _value_that_starts(expose: _Expose) -> Any:
+    if expose.value_on is not None:
+        return expose.value_on
+    if isinstance(expose.values, list) and expose.values:
+        return expose.values[0]
+    return True
 
 
 def _online(payload: bytes) -> bool:

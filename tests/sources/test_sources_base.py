@@ -216,7 +216,7 @@ def test_any_number_is_a_time_or_refused(seconds: float) -> None:
 
 
 def test_a_devices_text_is_cut_and_fit_for_utf8() -> None:
-    assert clean_text("a" * 500) == "a" * 120
+    assert clean_text("a" * 500) == "a" * 100
     assert clean_text("x\ud800") == "x?"
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from edge.sources import sparkplug_pb
 from edge.sources.base import Decoded, RawMessage
-from edge.sources.sparkplug import REBIRTH_INTERVAL_US, SparkplugSource
+from edge.sources.sparkplug import MAX_DEVICES, MAX_METRICS, REBIRTH_INTERVAL_US, SparkplugSource
 from edge.wire.errors import WireError
 from edge.wire.readings import Flag
 
@@ -215,6 +215,17 @@ def test_what_is_wrong_is_refused_with_its_reason(
     with pytest.raises(WireError) as refusal:
         spark(kind, raw, place)
     assert refusal.value.reason == reason
+
+
+def test_what_a_node_may_announce_is_bounded(spark: Bench) -> None:
+    many = [metric(f"m{n}", FLOAT, 1.0, alias=n) for n in range(MAX_METRICS + 1)]
+    with pytest.raises(WireError, match="too_large"):
+        spark("NBIRTH", payload(0, *many))
+    spark("NBIRTH", payload(0))
+    for number in range(MAX_DEVICES - 1):
+        spark("DBIRTH", payload((number + 1) % 256), f"gw/d{number}")
+    with pytest.raises(WireError, match="too_large"):
+        spark("DBIRTH", payload(0), "gw/one-too-many")
 
 
 def test_commands_say_nothing(spark: Bench) -> None:

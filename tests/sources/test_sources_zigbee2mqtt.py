@@ -296,6 +296,13 @@ def test_a_listed_detector_that_says_nothing_new_is_still_alive(z2m: Bench) -> N
     assert (reading.quantities(), reading.flags_known) == ({}, 0)
 
 
+def test_a_listed_device_that_cannot_be_read_costs_only_itself(z2m: Bench) -> None:
+    odd = [{"friendly_name": 7}, {"definition": {"exposes": "none"}, "friendly_name": "x"}, 3]
+    decoded = z2m([*odd, *INVENTORY], "bridge/devices", retained=True)
+    assert [fact.address for fact in decoded.facts] == ["kitchen", "old"]
+    assert decoded.repairs == ["part_dropped"] * 3
+
+
 def test_a_detector_off_the_list_is_forgotten(z2m: Bench) -> None:
     z2m(INVENTORY, "bridge/devices", retained=True)
     z2m([], "bridge/devices", retained=True)
