@@ -30,8 +30,8 @@ _SITES_SHOWN = 50
 async def city_report(settings: GatewaySettings) -> dict[str, Any]:
     """Everything ``utaa doctor`` says of the city; never raises for what it finds broken.
 
-    ``{"ok": bool, "database": …, "broker": …, "store": …, "set_aside": …, "sites": …, "detectors": …}``;
-    each of the first three is ``{"ok": bool, "what": text}`` and more.
+    Keys: ``ok``; ``database``, ``broker``, ``store``, each ``{"ok": bool, "what": text}`` and more; and,
+    where the database answers, ``set_aside``, ``sites``, ``detectors``.
     """
     database = Database(settings.effective_database_url)
     try:
@@ -155,7 +155,7 @@ async def _sites(session: AsyncSession, now_us: int, silent_after_us: int) -> di
 
 async def _refused_configs(session: AsyncSession) -> list[dict[str, str]]:
     """Sites whose last pulse says that they could not use their configuration."""
-    found = []
+    found: list[dict[str, str]] = []
     for site_id, heartbeat in await session.execute(select(SiteState.site_id, SiteState.heartbeat)):
         error = (heartbeat or {}).get("config_error")
         if error and len(found) < _SITES_SHOWN:

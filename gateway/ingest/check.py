@@ -13,6 +13,8 @@ import zstandard
 from edge.wire.clock import EARLIEST_US, FUTURE_SLACK_US, US_PER_S
 from edge.wire.errors import WireError
 from edge.wire.frames import MAX_FRAME_BYTES, Frame
+from edge.wire.identity import check_site
+from edge.wire.topics import SiteTopic, parse_site_topic
 from edge.wire.units import QUANTITIES
 from gateway.stores.base import F64, FrameColumns
 
@@ -77,6 +79,18 @@ def _check_values(number: int, values: F64) -> None:
             "out_of_range",
             f"{quantity.name} is {values[wrong][0]:g}; expected {quantity.low:g} to {quantity.high:g}",
         )
+
+
+def site_of(topic: str) -> SiteTopic:
+    """The site and leaf of one of our topics. Raises ``WireError`` unknown_topic."""
+    parsed = parse_site_topic(topic)
+    try:
+        check_site(parsed.site if parsed else "")
+    except ValueError:
+        parsed = None
+    if parsed is None:
+        raise WireError("unknown_topic", topic[:200])
+    return parsed
 
 
 def frame_key(payload: bytes) -> tuple[str, int] | None:

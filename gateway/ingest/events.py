@@ -20,13 +20,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from alerts import incidents
 from alerts.incidents import Applied
 from edge.wire.errors import WireError
-from edge.wire.identity import check_site
 from edge.wire.messages import CommandResult, Event, Heartbeat, Lane, Snapshot, Status, decode
-from edge.wire.topics import SiteLeaf, parse_site_topic
+from edge.wire.topics import SiteLeaf
 from gateway.city import City
 from gateway.ingest import sites
 from gateway.ingest.acks import Acks, Publish
 from gateway.ingest.aside import Refusal, set_aside
+from gateway.ingest.check import site_of
 from gateway.ingest.inbox import Received
 from gateway.ingest.patience import until_done
 from gateway.live import Topic
@@ -276,16 +276,12 @@ def _note_applied(outcome: _Outcome, applied: Applied, site: str) -> None:
 
 def _decode(message: Received) -> Uplink:
     """The message, of its topic's site. Raises ``WireError``."""
-    parsed = parse_site_topic(message.topic)
-    try:
-        site = check_site(parsed.site if parsed else "")
-    except ValueError:
-        raise WireError("unknown_topic", message.topic[:200]) from None
-    if parsed is None or parsed.leaf not in _KINDS:
+    site, leaf = site_of(message.topic)
+    if leaf not in _KINDS:
         raise WireError("unknown_topic", message.topic[:200])
     if not message.payload:
         raise WireError("empty", "no payload")
-    uplink: Uplink = decode(message.payload, _KINDS[parsed.leaf])
+    uplink: Uplink = decode(message.payload, _KINDS[leaf])
     if uplink.site != site:
         raise WireError("site_mismatch", f"site {uplink.site!r} on the topic of {site!r}")
     return uplink
@@ -293,13 +289,13 @@ def _decode(message: Received) -> Uplink:
 
 def _key_of(message: Received) -> tuple[str, str, int] | None:
     """(site, epoch, seq) of an event that cannot be used; None for anything else."""
-    parsed = parse_site_topic(message.topic)
-    if parsed is None or parsed.leaf != "event":
-        return None
     try:
+        site, leaf = site_of(message.topic)
+        if leaf != "event":
+            return None
         key = msgspec.json.decode(message.payload, type=_Key)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except (WireError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     if not 0 < len(key.epoch) <= 64 or not 0 < key.seq <= 2**62:
         return None
-    return parsed.site, key.epoch, key.seq
+    return site, key.epoch, key.seq

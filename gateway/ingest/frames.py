@@ -16,15 +16,13 @@ import structlog
 from edge.wire.clock import rfc3339
 from edge.wire.errors import WireError
 from edge.wire.frames import decode_frame
-from edge.wire.identity import check_site
 from edge.wire.messages import Lane
 from edge.wire.readings import flag_names
-from edge.wire.topics import parse_site_topic
 from edge.wire.units import QUANTITY_NAMES
 from gateway.city import City
 from gateway.ingest.acks import Acks, Publish
 from gateway.ingest.aside import Refusal, set_aside
-from gateway.ingest.check import check_frame, frame_key
+from gateway.ingest.check import check_frame, frame_key, site_of
 from gateway.ingest.inbox import Received
 from gateway.ingest.latest import newest, upsert_latest
 from gateway.ingest.owners import Owners
@@ -48,13 +46,17 @@ class _Batch:
 
     def refuse(self, message: Received, error: WireError) -> None:
         """Set aside; answered if the frame says which one it is, and is of its topic's site."""
-        parsed = parse_site_topic(message.topic)
-        key = frame_key(message.payload) if parsed else None
+        try:
+            site = site_of(message.topic).site
+        except WireError:
+            site, key = "", None
+        else:
+            key = frame_key(message.payload)
         self.refusals.append(
             Refusal(message.topic, message.payload, error.reason, error.detail, keyed=key is not None)
         )
-        if parsed and key:
-            self.acks.rejected(parsed.site, *key, error.reason)
+        if key:
+            self.acks.rejected(site, *key, error.reason)
 
 
 class FrameLane:
@@ -187,9 +189,5 @@ def _live(row: dict[str, Any]) -> dict[str, Any]:
 
 def _columns(message: Received, now_us: int) -> FrameColumns:
     """The message as a believable frame. Raises ``WireError``."""
-    parsed = parse_site_topic(message.topic)
-    try:
-        site = check_site(parsed.site if parsed else "")
-    except ValueError:
-        raise WireError("unknown_topic", message.topic[:200]) from None
+    site = site_of(message.topic).site
     return check_frame(decode_frame(message.payload), topic_site=site, now_us=now_us)
