@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import logging
 import shutil
 import signal
 import sys
@@ -14,6 +15,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, TypeVar
 
+import structlog
 import typer
 
 DEMO_PORT = 8080
@@ -65,6 +67,7 @@ def demo(
             webbrowser.open(page)
             webbrowser.open(mailbox)
 
+    _quiet()
     folder = keep or Path(tempfile.mkdtemp(prefix="utaa-demo-"))
     try:
         report = asyncio.run(
@@ -125,6 +128,14 @@ def doctor(
         show(report)
     if not report["well"]:
         raise typer.Exit(1)
+
+
+def _quiet() -> None:
+    """Standard output is the account's; what the simulator logs below a warning is not news here."""
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
 
 
 def _ending(seconds: float | None) -> str:

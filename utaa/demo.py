@@ -27,11 +27,13 @@ from firmware_sim.scenario import HomeSpec, Scenario
 from registry.db import Database
 from registry.identity import Identity
 from utaa.onebox import OneBox, Plan, until
-from utaa.readback import Api, Readback, read_back
+from utaa.readback import Api, Readback, read_back, us_from_text
 
 #: After the fleets have stopped: how long the city may take to have everything.
 _SETTLE_S = 30.0
 _ROLES = ("administrator", "registrar", "duty")
+#: What the demo's agents listen to: our own format and one foreign one.
+_SOURCES = '[{"name": "native"}, {"name": "zigbee2mqtt"}]'
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,7 @@ async def run_demo(
     sites = homes_by_site(scenario)
     plan = Plan(
         folder=folder, sites=tuple(sites), port=port, influx=influx, mosquitto=mosquitto,
-        open_overview=True,
+        open_overview=True, edge_env={"UTAA_EDGE_SOURCES": _SOURCES},
     )  # fmt: skip
     async with OneBox(plan, say=say) as box:
         demo = Demo(box, scenario, say, sites)
@@ -303,10 +305,10 @@ async def _settled(api: Api, published: list[ReadingLine]) -> Readback:
 
 def _accepted_us(story: dict[str, Any]) -> list[int]:
     return [
-        delivery["accepted_us"]
+        us_from_text(delivery["accepted_at"])
         for notification in story["notifications"]
         for delivery in notification["deliveries"]
-        if delivery["accepted_us"] is not None
+        if delivery["accepted_at"] is not None
     ]
 
 

@@ -11,11 +11,12 @@ import asyncio
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import httpx
 
-from edge.wire.clock import US_PER_S, rfc3339
+from edge.wire.clock import US_PER_S, rfc3339, us_from_datetime
 from firmware_sim.ledger import ReadingLine
 
 _PAGE = 1000
@@ -130,3 +131,8 @@ def compare(published: list[ReadingLine], rows: list[dict[str, Any]]) -> Readbac
 
 def _key(values: dict[str, float]) -> tuple[tuple[str, float], ...]:
     return tuple(sorted(values.items()))
+
+
+def us_from_text(time: str) -> int:
+    """µs UTC of the API's RFC 3339."""
+    return us_from_datetime(datetime.fromisoformat(time))

@@ -51,7 +51,9 @@ class Words:
 
     def number(self, value: float, digits: int) -> str:
         """A number with that many decimals, the language's own separator."""
-        return format_decimal(round(value, digits), locale=self.language)
+        return format_decimal(
+            value, format=f"#,##0{'.' if digits else ''}{'0' * digits}", locale=self.language
+        )
 
 
 @lru_cache(maxsize=len(LANGUAGES))

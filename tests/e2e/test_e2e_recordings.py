@@ -25,9 +25,9 @@ from firmware_sim.recordings import Recording, kitchens, nist
 from firmware_sim.replay import replay
 from registry.db import Database
 from registry.identity import Identity
-from tests.servers import SmtpServer, missing, until
+from tests.servers import Postgres, SmtpServer, missing, until
 from utaa.onebox import OneBox, Plan
-from utaa.readback import Api, read_back
+from utaa.readback import Api, read_back, us_from_text
 from utaa.servers import Influx, Mosquitto
 
 SPEED = 200.0
@@ -57,12 +57,15 @@ async def city(request: pytest.FixtureRequest, tmp_path: Path, smtp: SmtpServer)
     if large and (problem := Influx.why_not()):
         missing(problem)
     clock = ScaledClock(time.time(), START_S, SPEED)
+    postgres: Postgres | None = request.getfixturevalue("postgres") if large else None
+    if postgres:
+        await postgres.execute(f"CREATE DATABASE {unique}")
     plan = Plan(
         folder=tmp_path / "box",
         sites=("fires", "kitchens"),
         influx=large,
         mosquitto=True,
-        database_url=request.getfixturevalue("postgres_url") if large else None,
+        database_url=postgres.address(unique) if postgres else None,
         clock=clock,
         smtp_port=smtp.port,
         gateway_env={"UTAA_ALERTS_SMTP__CA_FILE": str(smtp.certificate)},
@@ -76,6 +79,8 @@ async def city(request: pytest.FixtureRequest, tmp_path: Path, smtp: SmtpServer)
         api = Api(box.url, token)
         yield City(box, api, smtp, clock)
         await api.close()
+    if postgres:
+        await postgres.execute(f"DROP DATABASE {unique} WITH (FORCE)")
 
 
 async def _register(city: City, site: str, homes: dict[str, list[str]]) -> None:
@@ -204,7 +209,7 @@ def _co_in_kitchen_6_alone(
     assert [stove.address for stove in raised] == ["kitchen-06"]
     alarm = co[detector_id("kitchens", "native", "kitchen-06")][0]
     first = next(line for line in lines if line.values.get("co_ppm", 0) >= CO_LIMIT_PPM)
-    waited_min = (alarm["raised_us"] - first.time_us) / (60 * US_PER_S)
+    waited_min = (us_from_text(alarm["raised_at"]) - first.time_us) / (60 * US_PER_S)
     assert CO_WINDOW_MIN[0] <= waited_min <= CO_WINDOW_MIN[1]
 
 
