@@ -7,7 +7,18 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from gateway.api import detectors, households, incidents, live, models, readings, session, sites
+from gateway.api import (
+    detectors,
+    households,
+    incidents,
+    live,
+    models,
+    people,
+    readings,
+    session,
+    sites,
+    units,
+)
 
 PREFIX = "/api/v1"
 
@@ -23,4 +34,6 @@ def routers() -> list[APIRouter]:
         incidents.router,
         readings.router,
         live.router,
+        people.router,
+        units.router,
     ]

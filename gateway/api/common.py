@@ -100,6 +100,7 @@ def decode_cursor(cursor: str | None, *kinds: type) -> list[Any] | None:
         key = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
         if len(key) != len(kinds) or not all(map(isinstance, key, kinds)):
             raise ValueError
+        _check_storable(key)
     except (ValueError, TypeError, RecursionError):
         raise wrong_field("query.cursor", "no cursor of this list; leave it out to begin") from None
     return list(key)
