@@ -43,18 +43,18 @@ LedgerOption = Annotated[
 
 
 def main() -> None:
-    """Run the commands; what the user can mend is one line on stderr and exit code 1."""
+    """Run the commands; what the user can mend is one line on stderr and the error's exit code."""
     try:
         app()
     except SimulatorError as error:
         sys.stderr.write(f"utaa: {error}\n")
-        raise SystemExit(1) from None
+        raise SystemExit(error.exit_code) from None
 
 
 def fail(error: SimulatorError) -> typer.Exit:
     """One line on stderr, and the exit to raise."""
     typer.echo(f"utaa: {error}", err=True)
-    return typer.Exit(1)
+    return typer.Exit(error.exit_code)
 
 
 def _broker(text: str) -> Broker:

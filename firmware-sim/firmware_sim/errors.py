@@ -4,7 +4,12 @@ from __future__ import annotations
 
 
 class SimulatorError(Exception):
-    """Something the user can mend: ``where`` it is and ``what`` was expected."""
+    """Something the user can mend: ``where`` it is and ``what`` was expected.
+
+    ``exit_code`` is what a command ends with: 2 for wrong input, 1 for a world that is not ready.
+    """
+
+    exit_code = 2
 
     def __init__(self, where: str, what: str) -> None:
         super().__init__(f"{where}: {what}")
@@ -21,4 +26,6 @@ class RecordingError(SimulatorError):
 
 
 class BrokerError(SimulatorError):
-    """A broker that cannot be reached or refuses us."""
+    """A broker that is none, or does not answer."""
+
+    exit_code = 1

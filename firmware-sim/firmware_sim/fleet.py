@@ -21,7 +21,7 @@ from firmware_sim.device import Device, exposed, seed_of
 from firmware_sim.errors import SimulatorError
 from firmware_sim.formats import Format, format_named
 from firmware_sim.ledger import Ledger, Outgoing, Summary
-from firmware_sim.link import CONCENTRATOR_CAPACITY, Broker, Link
+from firmware_sim.link import CONCENTRATOR_CAPACITY, CONCENTRATOR_WINDOW, Broker, Link
 from firmware_sim.model.air import HomeState, quiet_home, step
 from firmware_sim.model.dwelling import DWELLINGS
 from firmware_sim.pace import wait_until
@@ -108,7 +108,7 @@ class Fleet:
         return link
 
     def _concentrator(self) -> Link:
-        return self._link("concentrator", capacity=CONCENTRATOR_CAPACITY)
+        return self._link("concentrator", capacity=CONCENTRATOR_CAPACITY, window=CONCENTRATOR_WINDOW)
 
     def _bridge(self) -> Link | None:
         """Zigbee detectors share one bridge, as in life; it lists them and has the last will."""
@@ -133,6 +133,7 @@ class Fleet:
         return self._link(
             "bridge",
             capacity=CONCENTRATOR_CAPACITY,
+            window=CONCENTRATOR_WINDOW,
             will=Outgoing(topic, b'{"state":"offline"}', retain=True),
             greeting=[
                 Outgoing(topic, b'{"state":"online"}', retain=True),
@@ -217,6 +218,8 @@ class Fleet:
 
     async def leave(self, *, goodbye: bool) -> int:
         """Wait for the last acknowledgements; returns the readings without one."""
+        if self.sirens is not None:
+            self.sirens.leave()
         for home in self.homes:
             for device, link in zip(home.devices, home.links, strict=True):
                 link.mend()

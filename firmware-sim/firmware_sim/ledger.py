@@ -72,7 +72,10 @@ class AsideLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="line", tag
 
 
 class SirenLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="line", tag="siren"):
-    """A siren was told something at ``at_us`` and did it (``on``) or could not read it (None)."""
+    """A siren was told something at ``at_us`` and did it (``on``) or could not read it (None).
+
+    ``command`` is what it was told, as it came; empty when it fell silent because its order ran out.
+    """
 
     address: str
     at_us: int

@@ -24,6 +24,8 @@ log = structlog.get_logger(__name__)
 
 #: So many messages are on their way at once; the broker's own default is 20.
 WINDOW = 20
+#: A concentrator speaks for thousands: 2,000 detectors at one reading in 2 s need more than 20.
+CONCENTRATOR_WINDOW = 500
 #: A device keeps this many messages while it has no broker: 2.7 hours at one a second. When it is
 #: full the oldest is given up and counted.
 CAPACITY = 10_000
@@ -72,6 +74,7 @@ class Link:
     filters: Sequence[str] = ()
     on_message: OnMessage | None = None
     capacity: int = CAPACITY
+    window: int = WINDOW
     #: shared by the links of a fleet, so that not all connect at the same moment
     gate: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
     connected: asyncio.Event = field(default_factory=asyncio.Event)
@@ -146,9 +149,11 @@ class Link:
             identifier=self.identifier,
             will=None if self.will is None else _will(self.will),
             timeout=TIMEOUT_S,
-            max_inflight_messages=WINDOW,
+            max_inflight_messages=self.window,
+            # small packets must not wait for each other's TCP acknowledgements (40 ms each)
+            socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
         )
-        client.pending_calls_threshold = 2 * WINDOW
+        client.pending_calls_threshold = 2 * self.window
         await self.gate.acquire()
         try:
             await client.__aenter__()
@@ -180,7 +185,7 @@ class Link:
     async def _pump(self, client: aiomqtt.Client) -> None:
         while True:
             await self._work.wait()
-            while self._waiting and len(self._flying) < WINDOW:
+            while self._waiting and len(self._flying) < self.window:
                 self._flying.append(self._waiting.popleft())
             async with asyncio.TaskGroup() as group:
                 for message in tuple(self._flying):

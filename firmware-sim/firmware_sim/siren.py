@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 
 import msgspec
@@ -18,48 +19,69 @@ _ON = frozenset({"on", "sound", "start", "true", "1"})
 _OFF = frozenset({"off", "silence", "stop", "false", "0"})
 
 
-def wanted(payload: bytes) -> bool | None:
-    """Whether a command wants the siren on, off, or cannot be read (None).
+def wanted(payload: bytes) -> tuple[bool | None, float | None]:
+    """Whether a command wants the siren on, off, or cannot be read (None); and for how many seconds.
 
     Understood: a bare word (``on``, ``off`` and the like), or a JSON object with ``on``, ``state`` or
-    ``action`` holding such a word or a boolean.
+    ``action`` holding such a word or a boolean, and perhaps ``hold_s``.
     """
     try:
         value = msgspec.json.decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError):
         value = payload.decode("utf-8", "replace")
+    hold_s: float | None = None
     if isinstance(value, dict):
+        stated = value.get("hold_s")
+        hold_s = float(stated) if isinstance(stated, int | float) and stated > 0 else None
         value = next((value[key] for key in ("on", "state", "action") if key in value), None)
     word = str(value).strip().lower()
-    return True if word in _ON else False if word in _OFF else None
+    return (True if word in _ON else False if word in _OFF else None), hold_s
 
 
 @dataclass(slots=True)
 class Sirens:
-    """All sirens of a site behind one connection; ``heard`` is what they were told, in order."""
+    """All sirens of a site behind one connection; ``heard`` is what they were told, in order.
+
+    An order that says for how long it holds ends by itself, so that a siren whose edge has died falls
+    silent in the end.
+    """
 
     addresses: list[str]
     clock: Clock
     ledger: Ledger
     heard: list[SirenLine] = field(default_factory=list)
     link: Link | None = None
+    _ends: dict[str, asyncio.TimerHandle] = field(default_factory=dict)
 
     def filters(self) -> list[str]:
         """What their connection subscribes to."""
         return [siren_topic(address, "command") for address in self.addresses]
 
     async def obey(self, topic: str, payload: bytes) -> None:
-        """Take a command: note it and say the new state (retained)."""
+        """Take a command: note it, do it, and say the new state (retained)."""
         address = topic.split("/")[-2]
-        line = SirenLine(
-            address=address,
-            at_us=self.clock.now_us(),
-            on=wanted(payload),
-            command=payload[:500].decode("utf-8", "replace"),
-        )
+        on, hold_s = wanted(payload)
+        self._become(address, on, payload[:500].decode("utf-8", "replace"))
+        if on is None:
+            return
+        if address in self._ends:
+            self._ends.pop(address).cancel()
+        if on and hold_s is not None:
+            self._ends[address] = asyncio.get_running_loop().call_later(
+                hold_s / self.clock.factor, self._become, address, False, ""
+            )
+
+    def _become(self, address: str, on: bool | None, command: str) -> None:
+        line = SirenLine(address=address, at_us=self.clock.now_us(), on=on, command=command)
         self.heard.append(line)
         self.ledger.siren(line)
-        log.info("sim.siren", siren=address, on=line.on)
-        if self.link is not None and line.on is not None:
-            state = b'{"on":true}' if line.on else b'{"on":false}'
+        log.info("sim.siren", siren=address, on=on)
+        if self.link is not None and on is not None:
+            state = b'{"on":true}' if on else b'{"on":false}'
             self.link.send(Outgoing(siren_topic(address, "state"), state, retain=True))
+
+    def leave(self) -> None:
+        """No order ends by itself any more."""
+        for end in self._ends.values():
+            end.cancel()
+        self._ends.clear()

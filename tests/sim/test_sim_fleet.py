@@ -35,7 +35,7 @@ from firmware_sim.ledger import (
 )
 from firmware_sim.link import Broker, Link, broker_from_text, check_reachable
 from firmware_sim.scenario import Scenario, parse
-from firmware_sim.siren import wanted
+from firmware_sim.siren import Sirens, wanted
 
 pytestmark = pytest.mark.servers
 
@@ -312,7 +312,21 @@ async def test_a_siren_notes_its_commands_and_states_what_it_does(
     ],
 )
 def test_a_siren_reads_words_and_objects(payload: bytes, expected: bool | None) -> None:
-    assert wanted(payload) is expected
+    assert wanted(payload)[0] is expected
+
+
+async def test_a_siren_falls_silent_when_its_order_runs_out(until: Until) -> None:
+    sirens = Sirens(["s"], fast(1000.0), Ledger(None))
+    await sirens.obey(siren_topic("s", "command"), b'{"v":1,"state":"on","hold_s":60}')
+    await sirens.obey(siren_topic("s", "command"), b'{"v":1,"state":"on","hold_s":60}')
+    await until(lambda: len(sirens.heard) == 3)
+    assert [(line.on, bool(line.command)) for line in sirens.heard] == [
+        (True, True),
+        (True, True),
+        (False, False),
+    ]
+    await sirens.obey(siren_topic("s", "command"), b'{"state":"on","hold_s":60000}')
+    sirens.leave()
 
 
 async def test_a_wrong_site_and_an_absent_broker_are_named(mosquitto: Any) -> None:
