@@ -146,9 +146,9 @@ class Intake:
         due_us = self._core.next_wake_us()
         if due_us is not None and due_us <= self._core.now_us():
             self._core.tick()
-            if not self._core.batch.is_empty():
-                self._begin_lingering()
         self._tell_sirens()
+        if not self._core.batch.is_empty():
+            self._begin_lingering()
         if self._is_commit_due(drained=drained):
             self._commit()
 

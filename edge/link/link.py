@@ -56,6 +56,8 @@ RECONNECT_FIRST_S = 0.2
 RECONNECT_CAP_S = 30.0
 #: A connection that held this long starts the back-off anew.
 STEADY_S = 20.0
+#: Saying goodbye takes no longer than this before it is cut short (real seconds).
+LEAVE_S = 2.0
 #: Results of commands that wait for a connection; the oldest go first when there are more.
 MAX_RESULTS = 100
 
@@ -182,10 +184,8 @@ class Link:
                 return
             steady = time.monotonic() - began_s > STEADY_S
             pause_s = RECONNECT_FIRST_S if steady else min(pause_s * 2, RECONNECT_CAP_S)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(
-                    self._stopping.wait(), pause_s * (0.5 + 0.5 * self._rng.random())
-                )
+            pause = pause_s * (0.5 + 0.5 * self._rng.random())
+            await _wait(self._stopping, time.monotonic() + pause)
 
     async def _session_until_stopped(
         self, client: aiomqtt.Client, session: Callable[[aiomqtt.Client], Awaitable[None]]
@@ -194,8 +194,11 @@ class Link:
             serving = tasks.create_task(_as_coroutine(session(client)), name="link-session")
             stopping = tasks.create_task(self._stopping.wait(), name="link-stopping")
             await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
-            serving.cancel()
             stopping.cancel()
+            while not serving.done():
+                # again and again: wait_for of Python 3.11 can swallow a cancellation
+                serving.cancel()
+                await asyncio.wait((serving,), timeout=LEAVE_S)
 
     def _client(self, lane: str) -> aiomqtt.Client:
         will = None
@@ -296,10 +299,8 @@ class Link:
             snapshot = self._snapshot()
             self._nonces.add(snapshot.nonce)
             await self._publish(client, "snapshot", encode(snapshot))
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(
-                    self._snapshot_done.wait(), timeout_s * (0.75 + 0.5 * self._rng.random())
-                )
+            pause_s = timeout_s * (0.75 + 0.5 * self._rng.random())
+            await _wait(self._snapshot_done, time.monotonic() + pause_s)
             timeout_s = min(timeout_s * 2, RESEND_CAP_S)
 
     def _snapshot(self) -> Snapshot:
@@ -401,8 +402,9 @@ async def _as_coroutine(awaitable: Awaitable[None]) -> None:
     await awaitable
 
 
-async def _wait(wake: asyncio.Event, due_s: float | None) -> None:
-    """Until woken or until the moment."""
+async def _wait(event: asyncio.Event, due_s: float | None) -> None:
+    """Until the event or until the moment (monotonic, real seconds)."""
     timeout_s = None if due_s is None else max(0.0, due_s - time.monotonic())
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(wake.wait(), timeout_s)
+        async with asyncio.timeout(timeout_s):
+            await event.wait()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import signal
@@ -118,9 +117,7 @@ class City:
 
     async def say(self, address: str, *, retain: bool = False, **values: Any) -> None:
         """A native detector says something."""
-        await self.publish(
-            topics.detector_topic(address, "reading"), json.dumps(values), retain=retain
-        )
+        await self.publish(topics.detector_topic(address, "reading"), json.dumps(values), retain=retain)
 
     async def configure(self, version: int, addresses: list[str], **rest: Any) -> None:
         """Send settings, retained."""
@@ -198,9 +195,9 @@ async def city(broker: Any, unique: str) -> AsyncIterator[City]:
     serving = asyncio.create_task(city.serve(), name="city")
     await until(lambda: city.client is not None, "the city connects")
     yield city
-    serving.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await serving
+    while not serving.done():  # wait_for of Python 3.11, inside aiomqtt, can swallow a cancellation
+        serving.cancel()
+        await asyncio.wait((serving,), timeout=1)
 
 
 @pytest.fixture

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
+import time
 
 from edge.spool import inspect
 from edge.wire import topics
@@ -79,7 +81,7 @@ async def test_a_killed_agent_loses_no_acknowledged_message(agent: AgentProcess,
 
 async def test_an_exposure_goes_on_after_a_crash(agent: AgentProcess, city: City) -> None:
     factor = 600.0
-    clock = f"{__import__('time').time()!r},1790000000.0,{factor!r}"
+    clock = f"{time.time()!r},1790000000.0,{factor!r}"
     await started(agent, city, UTAA_CLOCK=clock)
     # 300 ppm must alarm within 3 minutes of exposure: 0.3 s of this clock's real time each.
     await city.say("ger", co_ppm=60)
@@ -90,7 +92,7 @@ async def test_an_exposure_goes_on_after_a_crash(agent: AgentProcess, city: City
         await city.say("ger", co_ppm=60)
         if city.alarms("raise", "co"):
             break
-        await __import__("asyncio").sleep(0.1)
+        await asyncio.sleep(0.1)
     [event] = await until(lambda: city.alarms("raise", "co"), "the CO alarm")
     assert event.alarm is not None
 
