@@ -93,9 +93,8 @@ def _rows_of_toml(file: str, text: str) -> list[RawRow]:
         document = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         found = re.search(r"line (\d+)", str(error))
-        raise RegisterRefused(
-            [Problem(file, int(found[1]) if found else 0, "", f"expected TOML; {error}")]
-        ) from None
+        line = int(found[1]) if found else len(text.splitlines())  # "at end of document"
+        raise RegisterRefused([Problem(file, line, "", f"expected TOML; {error}")]) from None
     lines = _lines_of_toml(text)
     rows: list[RawRow] = []
     problems: list[Problem] = []

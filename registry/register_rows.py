@@ -15,12 +15,12 @@ from typing import Any, Final
 from edge.wire.identity import check_site
 from registry.households import LANGUAGES, ChannelEntry, ContactEntry, normal_address
 from registry.register_file import Problem, RawRow
+from registry.values import check_storable
 
 Parse = Callable[[Any], Any]
 _MODEL_ID: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _UNIT: Final = re.compile(r"[0-9]{2,8}")
 _SENSES: Final = ("smoke", "co", "heat", "temperature", "humidity", "air")
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,7 @@ def _text(most: int, least: int = 0) -> Parse:
     def parse(value: Any) -> str:
         if not isinstance(value, str) or not least <= len(value.strip()) <= most:
             raise ValueError(f"expected a text of {least} to {most} characters")
-        if _CONTROL.search(value):
-            raise ValueError("expected a text without control characters")
+        check_storable(value)
         return value.strip()
 
     return parse
@@ -107,6 +106,7 @@ def _settings(value: Any) -> dict[str, Any]:
         isinstance(inner, str | int | float | bool | list | dict) for inner in value.values()
     ):
         raise ValueError("expected a table of settings")
+    check_storable(value)
     return value
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import math
-import re
 from typing import Annotated, Any, Final, Generic, TypeVar
 
 from fastapi import Header, Query, Response
@@ -17,15 +15,12 @@ from sqlalchemy.orm import InstrumentedAttribute
 from edge.wire.clock import rfc3339
 from gateway.problems import ProblemError, wrong_field
 from registry.rights import Reach
+from registry.values import check_storable
 
 #: Rows of one page: what a screen holds by default, and what one answer may cost.
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 500
 
-#: Settings written as JSON: deep and long enough for every output there is.
-MAX_DEPTH: Final = 5
-MAX_ENTRIES: Final = 500
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 Item = TypeVar("Item")
 #: ``edge.wire.identity.SITE_PATTERN`` as pydantic's engine and OpenAPI read it: ``$`` is the very end.
@@ -53,25 +48,7 @@ class Wanted(BaseModel):
     @field_validator("*", mode="after")
     @classmethod
     def _storable(cls, value: Any) -> Any:
-        return _check_storable(value)
-
-
-def _check_storable(value: Any, depth: int = 0) -> Any:
-    """The value itself. Raises ``ValueError`` for what no database takes or nobody means."""
-    if isinstance(value, str):
-        if _CONTROL.search(value):
-            raise ValueError("control characters are not allowed")
-        value.encode()  # a lone surrogate is no text: UnicodeEncodeError is a ValueError
-    elif isinstance(value, float) and not math.isfinite(value):
-        raise ValueError("expected a finite number")
-    elif isinstance(value, int) and abs(value) > 2**53:
-        raise ValueError("expected a number below 2 to the power of 53")
-    elif isinstance(value, dict | list):
-        if depth >= MAX_DEPTH or len(value) > MAX_ENTRIES:
-            raise ValueError(f"at most {MAX_DEPTH} levels and {MAX_ENTRIES} entries")
-        for inner in [*value, *value.values()] if isinstance(value, dict) else value:
-            _check_storable(inner, depth + 1)
-    return value
+        return check_storable(value)
 
 
 class Page(BaseModel, Generic[Item]):
@@ -100,7 +77,7 @@ def decode_cursor(cursor: str | None, *kinds: type) -> list[Any] | None:
         key = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
         if len(key) != len(kinds) or not all(map(isinstance, key, kinds)):
             raise ValueError
-        _check_storable(key)
+        check_storable(key)
     except (ValueError, TypeError, RecursionError):
         raise wrong_field("query.cursor", "no cursor of this list; leave it out to begin") from None
     return list(key)
