@@ -69,6 +69,12 @@ class Metrics:
             ["site", "reason"],
             registry=on,
         )
+        self.edge_repaired = Gauge(
+            "utaa_edge_repaired",
+            "Readings a site's edge used after a stated repair since it started, by reason",
+            ["site", "reason"],
+            registry=on,
+        )
         self.edge_queued = Gauge(
             "utaa_edge_queued", "What waits in a site's spool", ["site", "lane"], registry=on
         )

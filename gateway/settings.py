@@ -73,6 +73,9 @@ class GatewaySettings(BaseSettings):
     open_overview: bool = Field(
         False, description="show the first page to everybody, without signing in: demos, wall displays"
     )
+    open_metrics: bool = Field(
+        False, description="give /metrics to everybody, without a token: inside one's own network"
+    )
     retention_days: int = Field(
         400, ge=1, description="readings older than this are dropped by whole days"
     )

@@ -1,4 +1,4 @@
-"""``utaa doctor``: the city's report and each given agent's, side by side, for a person or a program."""
+"""``utaa doctor``: the city's report and each agent's, side by side, for a person or a program."""
 
 from __future__ import annotations
 

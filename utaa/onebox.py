@@ -172,6 +172,7 @@ class OneBox:
             "UTAA_GATEWAY_SHARED_SUBSCRIPTIONS": str(broker.supports_shared).lower(),
             "UTAA_GATEWAY_PORT": str(self.port),
             "UTAA_GATEWAY_OPEN_OVERVIEW": str(self.plan.open_overview).lower(),
+            "UTAA_GATEWAY_OPEN_METRICS": str(self.plan.open_overview).lower(),
             "UTAA_ALERTS_PUBLIC_URL": self.url,
             **self._smtp_env(),
         }

@@ -259,9 +259,9 @@ class EventLane:
 
     def _count_pulse(self, pulse: Heartbeat) -> None:
         metrics = self._city.metrics
-        refused = pulse.counters.get("refused", {})
-        for reason, count in list(refused.items())[:_MAX_EDGE_REASONS]:
-            metrics.edge_refused.labels(pulse.site, reason[:40]).set(count)
+        for what, gauge in (("refused", metrics.edge_refused), ("repaired", metrics.edge_repaired)):
+            for reason, count in list(pulse.counters.get(what, {}).items())[:_MAX_EDGE_REASONS]:
+                gauge.labels(pulse.site, reason[:40]).set(count)
         metrics.edge_queued.labels(pulse.site, "events").set(pulse.queued_events)
         metrics.edge_queued.labels(pulse.site, "readings").set(pulse.queued_readings)
 
