@@ -30,7 +30,7 @@ soak: setup ## the long runs: hours of load and faults (SOAK_MINUTES, default 60
 	@UTAA_SOAK_MINUTES=$${SOAK_MINUTES:-60} $(PYTEST) -m soak -n 0 --timeout 0 $(ARGS)
 
 accept: setup servers ## the whole path with the real servers and recordings, alone
-	@$(PYTEST) tests/acceptance -n 0 $(ARGS)
+	@$(PYTEST) tests/e2e -n 0 $(ARGS)
 
 lock: setup ## write requirements.lock anew from pyproject.toml
 	@scripts/lock
