@@ -115,7 +115,8 @@ class Device:
                 self.next_s = at_s + self.interval_s
             return []
         flags = self._flags(self.sensed, at_s)
-        if at_s < self.next_s and flags == self._told:
+        told = self._told or dict.fromkeys(flags, False)
+        if at_s < self.next_s and flags == told:
             return []
         alarming = any(flags[name] for name in _ALARMS[self.spec.kind])
         pause_s = min(self.interval_s, ALARM_INTERVAL_S) if alarming else self.interval_s

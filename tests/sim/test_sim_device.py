@@ -52,6 +52,11 @@ def test_a_quiet_detector_speaks_at_its_interval_and_never_twice_at_once() -> No
     assert {later - earlier for earlier, later in itertools.pairwise(times)} == {10 * US_PER_S}
 
 
+def test_detectors_do_not_all_speak_at_the_same_moment() -> None:
+    firsts = {heard(device(seed=seed), 12)[0].reading.time_us for seed in range(20)}  # type: ignore[union-attr]
+    assert len(firsts) > 5
+
+
 def test_a_detector_in_alarm_speaks_at_once_and_more_often() -> None:
     fire = Activity("flaming_fire", 0.0, 60.0)
     messages = heard(device(), 60, fire)
