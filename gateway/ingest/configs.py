@@ -35,6 +35,10 @@ class Configs:
         self._fingerprint: tuple[int, int] | None = None
         self._wake = asyncio.Event()
 
+    @property
+    def known(self) -> int:
+        return len(self._versions or {})
+
     def wake(self) -> None:
         self._wake.set()
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import structlog
 from asyncpg import exceptions as pg
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from gateway.city import City
@@ -39,6 +39,9 @@ _OUTAGES = (
     pg.InterfaceError,
 )
 
+#: Two workers may write the same new row at once; the second look finds it. More is no coincidence.
+_MAX_COLLISIONS = 3
+
 _T = TypeVar("_T")
 log = structlog.get_logger()
 
@@ -58,12 +61,13 @@ async def until_done(city: City, lane: str, work: Callable[[], Awaitable[_T]]) -
 
     While it waits, ``/readyz`` and ``utaa_ingest_stalled`` say so. Other errors are the caller's.
     """
-    pause_s = _FIRST_PAUSE_S
+    pause_s, collisions = _FIRST_PAUSE_S, 0
     while True:
         try:
             result = await work()
         except Exception as error:
-            if not is_outage(error):
+            collisions += isinstance(error, IntegrityError)
+            if not is_outage(error) and not 0 < collisions <= _MAX_COLLISIONS:
                 raise
             text = str(error).splitlines()[0][:300] if str(error) else type(error).__name__
             city.health.set(f"ingest {lane}", f"waiting: {text}")

@@ -6,7 +6,10 @@ A site that the register does not know is entered under its own id when the sett
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import select
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from edge.wire.errors import WireError
@@ -14,6 +17,7 @@ from edge.wire.identity import detector_id
 from edge.wire.messages import DeviceFact, Event, Heartbeat, Status
 from gateway.models import SiteEpoch, SiteNote, SiteState
 from registry import audit
+from registry.db import Base
 from registry.models import Detector, Site
 from registry.rights import SYSTEM
 
@@ -26,17 +30,18 @@ async def ensure_site(session: AsyncSession, site_id: str, *, accept: bool, now_
         return True
     if not accept:
         return False
-    session.add(
-        Site(
-            id=site_id,
-            title=site_id,
-            config_version=1,
-            alarm_settings={},
-            output_settings={},
-            created_us=now_us,
-        )
+    entered = await _insert_new(
+        session,
+        Site,
+        id=site_id,
+        title=site_id,
+        config_version=1,
+        alarm_settings={},
+        output_settings={},
+        created_us=now_us,
     )
-    await session.flush()
+    if not entered:  # another lane or worker was faster
+        return True
     await audit.append(
         session,
         actor=SYSTEM,
@@ -59,13 +64,11 @@ async def check_owner(session: AsyncSession, site_id: str, detector: str) -> Non
 
 async def ensure_epoch(session: AsyncSession, site_id: str, epoch: str, *, now_us: int) -> SiteEpoch:
     """The epoch's row; a new one if the city has not met it."""
-    found = await session.scalar(
-        select(SiteEpoch).where(SiteEpoch.site_id == site_id, SiteEpoch.epoch == epoch)
-    )
+    query = select(SiteEpoch).where(SiteEpoch.site_id == site_id, SiteEpoch.epoch == epoch)
+    found = await session.scalar(query)
     if found is None:
-        found = SiteEpoch(site_id=site_id, epoch=epoch, first_us=now_us)
-        session.add(found)
-        await session.flush()
+        await _insert_new(session, SiteEpoch, site_id=site_id, epoch=epoch, first_us=now_us)
+        found = (await session.scalars(query)).one()
     return found
 
 
@@ -87,9 +90,11 @@ async def apply_device(session: AsyncSession, site_id: str, fact: DeviceFact, *,
     if len(fact.address) > _MAX_ADDRESS or len(fact.source) > _MAX_SOURCE:
         raise WireError("out_of_range", "a source or address longer than the register takes")
     detector = await session.get(Detector, fact.detector)
-    fresh = detector is None
+    fresh = False
     if detector is None:
-        detector = Detector(
+        fresh = await _insert_new(
+            session,
+            Detector,
             id=fact.detector,
             site_id=site_id,
             source=fact.source,
@@ -99,7 +104,7 @@ async def apply_device(session: AsyncSession, site_id: str, fact: DeviceFact, *,
             alarm_settings={},
             first_seen_us=now_us,
         )
-        session.add(detector)
+        detector = await session.get_one(Detector, fact.detector)
     said = {
         "maker": _label(fact.maker),
         "model_name": _label(fact.model),
@@ -122,34 +127,23 @@ def _label(text: str | None) -> str | None:
 
 async def apply_note(session: AsyncSession, event: Event) -> bool:
     """Keep an event about the site itself, once by its key; False for a repeated one."""
-    known = await session.scalar(
-        select(SiteNote.id).where(
-            SiteNote.site_id == event.site, SiteNote.epoch == event.epoch, SiteNote.seq == event.seq
-        )
+    return await _insert_new(
+        session,
+        SiteNote,
+        site_id=event.site,
+        epoch=event.epoch,
+        seq=event.seq,
+        at_us=event.at_us,
+        note=(event.note or "")[:60],
+        values=event.note_values,
     )
-    if known is not None:
-        return False
-    session.add(
-        SiteNote(
-            site_id=event.site,
-            epoch=event.epoch,
-            seq=event.seq,
-            at_us=event.at_us,
-            note=(event.note or "")[:60],
-            values=event.note_values,
-        )
-    )
-    await session.flush()
-    return True
 
 
 async def apply_heartbeat(session: AsyncSession, pulse: Heartbeat, *, now_us: int) -> str | None:
     """Keep a site's pulse. Returns the state it was in before, None if it was never heard."""
-    state = await session.get(SiteState, pulse.site)
-    before = None if state is None else state.state
-    if state is None:
-        state = SiteState(site_id=pulse.site)
-        session.add(state)
+    first = await _first_state(session, pulse.site, "online", pulse.boot, now_us)
+    state = await session.get_one(SiteState, pulse.site)
+    before = None if first else state.state
     state.state = "online"
     state.boot, state.epoch, state.heard_us = pulse.boot, pulse.epoch, now_us
     state.heartbeat = {
@@ -174,15 +168,9 @@ async def apply_status(session: AsyncSession, status: Status, *, now_us: int) ->
 
     A will of an earlier boot, or of one already silent, says nothing new.
     """
-    state = await session.get(SiteState, status.site)
-    if state is None:
-        session.add(
-            SiteState(
-                site_id=status.site, state=status.state, boot=status.boot, heard_us=now_us, heartbeat={}
-            )
-        )
-        await session.flush()
+    if await _first_state(session, status.site, status.state, status.boot, now_us):
         return True
+    state = await session.get_one(SiteState, status.site)
     if status.state == "offline":
         if state.state != "online" or (state.boot is not None and state.boot != status.boot):
             return False
@@ -195,3 +183,20 @@ async def apply_status(session: AsyncSession, status: Status, *, now_us: int) ->
         state.state, state.boot, state.heard_us = "online", status.boot, now_us
     await session.flush()
     return True
+
+
+async def _first_state(session: AsyncSession, site_id: str, state: str, boot: str, now_us: int) -> bool:
+    """Enter a site's state if it has none yet."""
+    if await session.get(SiteState, site_id) is not None:
+        return False
+    return await _insert_new(
+        session, SiteState, site_id=site_id, state=state, boot=boot, heard_us=now_us, heartbeat={}
+    )
+
+
+async def _insert_new(session: AsyncSession, table: type[Base], **values: Any) -> bool:
+    """Insert the row unless its key is there already, also when another writer is just at it."""
+    on_postgresql = session.get_bind().dialect.name == "postgresql"
+    insert = (postgresql.insert if on_postgresql else sqlite.insert)(table)
+    done = await session.execute(insert.values(**values).on_conflict_do_nothing())
+    return bool(done.rowcount)  # type: ignore[attr-defined]

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
+import structlog
+
 from edge.wire.topics import ingest_filter
 from gateway.city import City
 from gateway.ingest import events, frames
@@ -14,6 +16,8 @@ from gateway.ingest.events import EventLane
 from gateway.ingest.frames import FrameLane
 from gateway.ingest.inbox import BrokerAddress, Inbox, Received
 from gateway.stores.base import StoreMisconfigured, StoreUnavailable
+
+log = structlog.get_logger()
 
 #: One write of the frames lane: at most this many frames (of up to 4,096 readings) and bytes.
 FRAMES_PER_BATCH, FRAME_BYTES_PER_BATCH = 256, 16 << 20
@@ -53,6 +57,11 @@ class IngestWorker:
     def listening_since_us(self) -> int | None:
         """Since when pulses can reach us; None while they cannot."""
         return self._listening_since_us
+
+    @property
+    def known_sites(self) -> int:
+        """How many sites' configurations are watched."""
+        return self._configs.known
 
     async def ready(self, timeout_s: float) -> None:
         """Wait for both connections. Raises ``BrokerUnavailable``."""
@@ -112,4 +121,9 @@ async def _pump(
     inbox: Inbox, limits: tuple[int, int], process: Callable[[Sequence[Received]], Awaitable[None]]
 ) -> None:
     while True:
-        await process(await inbox.take(*limits))
+        batch = await inbox.take(*limits)
+        try:
+            await process(batch)
+        except Exception:
+            # not acknowledged, so the edges send it again; the lane must go on for the others
+            log.exception("ingest.batch_lost_here", messages=len(batch))
