@@ -34,6 +34,8 @@ TEMPERATURE_SILENT = 1 << 12
 CO2_DOUBTFUL = 1 << 13
 O2_DOUBTFUL = 1 << 14
 TEST_STUCK = 1 << 15
+#: Not a cause of ours: the detector's own fault flag, among the faults already told.
+OWN_FAULT = 1 << 20
 
 #: What makes a CO value doubtful, yet never suppresses it.
 CO_FAULTS = CO_STARTS_HIGH | CO_OUT_OF_RANGE | CO_STUCK | CO_NOISY

@@ -70,6 +70,9 @@ def step(state: State, event: Input, now_us: int) -> Outcome:
         or new.flags != state.flags
     ):
         settle(new, now, changes)
+        if new.sound_us != state.sound_us:
+            trouble.plan_watch(new)
+            new.due_us = due = _due(new)
     if len(changes) > 1:
         changes.sort(key=_moment)
     return _outcome(Outcome, (new, changes, due if due < NEVER else None))
@@ -125,9 +128,9 @@ def _elapse(state: State, now: int, changes: list[Change], *, heard: bool) -> in
         at = state.watch_due_us
         if heard:
             state.heard_us = at = now
-        trouble.watch(state, at if not heard else now, heard=heard)
-        trouble.plan_watch(state)
+        trouble.watch(state, at, heard=heard)
         settle(state, at, changes)
+        trouble.plan_watch(state)
     return _due(state)
 
 

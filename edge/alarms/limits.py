@@ -13,6 +13,8 @@ US_PER_DAY = 24 * US_PER_HOUR
 
 #: "Not at any time": later than every real time, and it fits 63 bits.
 NEVER = 1 << 62
+#: A device is sound again when nothing was wrong for this long [D].
+FAULT_CLEAR_US = 10 * US_PER_MIN
 #: A dose that raises. Large, so that a rate per µs is a whole number with six digits.
 FULL = 10**15
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edge.alarms import causes, words
-from edge.alarms.limits import NEVER
+from edge.alarms.limits import FAULT_CLEAR_US, NEVER
 from edge.alarms.smoke import SUPPORT_US
 from edge.alarms.state import Active, State
 from edge.alarms.types import Change
@@ -140,17 +140,24 @@ def _plain(
 
 
 def _fault(state: State, at: int, changes: list[Change]) -> None:
-    faults = float(state.faults | (1 << 20 if state.flags & Flag.FAULT else 0))
+    """One alarm for everything that is wrong. It outlives the last trouble a while, so that a channel
+    on the edge does not raise and clear with every value; the detector's own word counts at once."""
+    faults = state.faults | (causes.OWN_FAULT if state.flags & Flag.FAULT else 0)
     active = state.active.get("fault")
-    if active is None and faults:
-        transition: Transition = "raise"
-    elif active is not None and faults and faults != active.told:
-        transition = "update"
-    else:
-        if active is not None and not faults:
+    told = int(active.told) if active is not None else 0
+    if faults:
+        state.sound_us = NEVER
+    elif active is not None and state.sound_us == NEVER:
+        state.sound_us = at
+    if active is not None and not faults:
+        if told == causes.OWN_FAULT or at >= state.sound_us + FAULT_CLEAR_US:
+            state.sound_us = NEVER
             _clear(state, "fault", active, at, changes)
         return
-    active = Active(active.since_us if active else at, told=faults)
+    if not faults & ~told:
+        return
+    transition: Transition = "raise" if active is None else "update"
+    active = Active(at if active is None else active.since_us, told=float(told | faults))
     state.active = {**state.active, "fault": active}
     reason = words.trouble_reason(state, "fault", at)
     _emit(state, "fault", transition, at, reason, active, changes)

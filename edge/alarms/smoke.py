@@ -44,10 +44,15 @@ _CONFIRM_INTERVALS, _SHORTEST_INTERVALS = 1.25, 1.05
 #: Evidence from another sense counts this long; steam this long.
 SUPPORT_US = 5 * US_PER_MIN
 STEAM_US = 10 * US_PER_MIN
-#: A jump up and down by this much, this often in a row, is noise [D].
-_NOISE_DB_M, _NOISE_FLIPS = 0.08, 20
-#: This many jumps in a row, and single values are no longer believed.
-_JUMPY_FLIPS = 4
+#: Roughness is half the mean change of the change (about the noise's sigma; a ramp has none), over 16
+#: values, each counted up to the last of these. From the first on single values are not believed, from
+#: the second on the channel is at fault, below the third no longer [D].
+_ROUGH, _NOISY, _SMOOTH_AGAIN, _ROUGHEST = 0.05, 0.08, 0.04, 0.2
+_ROUGH_VALUES = 16
+#: Changes below this are not worth an addition.
+_TRACE = 0.01
+#: Then a mean of about five values has to pass the threshold and this many times the roughness.
+_ROUGH_SHARE, _ROUGH_MARGIN = 0.2, 1.5
 #: One repeated value is only unlikely from here on: many sensors say 0 for months [D].
 _STUCK_DB_M = 0.05
 #: Standing at the end of the scale this long is a fault besides the alarm [D].
@@ -77,12 +82,11 @@ def hear(state: State, od: float, now: int) -> None:
     move = od - state.od_db_m  # type: ignore[operator]  # known since the first value
     if move:
         state.od_same_us = now
-        if move >= _NOISE_DB_M or move <= -_NOISE_DB_M or state.od_flips:
-            _judge_noise(state, move)
     above = od - state.od_base
-    if not -_JUMPY_FLIPS < state.od_flips < _JUMPY_FLIPS:
-        # while it jumps, the lower of two following values counts: a real rise has two high ones
-        above = min(above, above - move)
+    turn = move - state.od_move
+    state.od_move = move
+    if state.od_rough > _TRACE or turn > _TRACE or turn < -_TRACE:
+        above = _judge_noise(state, od, turn) - state.od_base
     quiet = state.settings.smoke_db_m * state.settings.smoke_clear_ratio
     state.od_db_m = od
     if state.od_dose or state.od_rate > 0 or above >= quiet or state.causes & causes.SMOKE_LEVEL:
@@ -108,6 +112,7 @@ def _first(state: State, od: float, now: int) -> None:
     else:
         base = max(_BASE_MIN, min(od, settings.smoke_drift_max_db_m))
     state.od_db_m, state.od_base, state.od_seen = od, base, 1
+    state.od_smooth, state.od_move = od, 0.0
     state.faults &= ~causes.SMOKE_SATURATED if od < settings.smoke_saturated_db_m else -1
     state.od_us = state.od_same_us = state.od_born_us = state.od_seg_us = now
     state.od_interval_us = state.interval_us or _INTERVAL_GUESS_US
@@ -196,18 +201,22 @@ def _note_cleaning(state: State) -> None:
         state.causes &= ~causes.NEEDS_CLEANING
 
 
-def _judge_noise(state: State, move: float) -> None:
-    flips = state.od_flips
-    if (move >= _NOISE_DB_M and flips <= 0) or (move <= -_NOISE_DB_M and flips >= 0):
-        # the sign of the count remembers the direction of the last jump
-        count = min(abs(flips) + 1, _NOISE_FLIPS)
-        state.od_flips = count if move > 0 else -count
-        if count == _NOISE_FLIPS:
+def _judge_noise(state: State, od: float, turn: float) -> float:
+    """Follow the roughness; the level to believe: the value itself, or less if the channel jumps."""
+    rough = state.od_rough
+    if not state.causes & causes.SMOKE_LEVEL:
+        # smoke itself is turbulent; it must not talk us out of the alarm it raised
+        rough += (min(abs(turn) * 0.5, _ROUGHEST) - rough) / _ROUGH_VALUES
+        state.od_rough = rough
+        if rough >= _NOISY:
             state.faults |= causes.SMOKE_NOISY
-    elif flips:
-        state.od_flips = flips - 1 if flips > 0 else flips + 1
-        if not state.od_flips:
+        elif rough < _SMOOTH_AGAIN:
             state.faults &= ~causes.SMOKE_NOISY
+    if rough < _ROUGH:
+        state.od_smooth = od
+        return od
+    state.od_smooth += _ROUGH_SHARE * (od - state.od_smooth)
+    return min(od, state.od_smooth - _ROUGH_MARGIN * rough)
 
 
 def _judge_channel(state: State, od: float, now: int) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import msgspec
+import zstandard
 
 from edge.alarms.limits import NEVER, Limits, limits_of
 from edge.alarms.settings import Settings
@@ -17,6 +18,11 @@ from edge.wire.messages import AlarmKind
 STATE_VERSION = 1
 #: One detector's state in the spool; 220,000 of them must fit a small disk.
 MAX_STATE_BYTES = 1024
+
+
+_PLAIN, _ZSTD = b"\x00", b"\x01"
+#: Below this compressing costs more than it saves.
+_COMPRESS_FROM_BYTES = 700
 
 
 class Active(msgspec.Struct, array_like=True, gc=False):
@@ -45,6 +51,8 @@ class Memory(msgspec.Struct, kw_only=True, array_like=True, gc=False):
     #: why alarms are on besides the flags (``causes.Cause``), and what is wrong (``causes.Fault``)
     causes: int = 0
     faults: int = 0
+    #: since when nothing is wrong any more (a fault lasts a while longer)
+    sound_us: int = NEVER
     test_us: int = NEVER
     test_end_us: int = NEVER
     mute_us: int = NEVER
@@ -85,7 +93,8 @@ class Memory(msgspec.Struct, kw_only=True, array_like=True, gc=False):
     od_low_us: int = NEVER
     od_same_us: int = 0
     od_move: float = 0.0
-    od_flips: int = 0
+    od_rough: float = 0.0
+    od_smooth: float = 0.0
     od_due_us: int = NEVER
     support_us: int = -NEVER
     steam_us: int = -NEVER
@@ -139,22 +148,36 @@ _decoder = msgspec.msgpack.Decoder(_Envelope)
 
 
 def encode_state(state: State) -> bytes:
-    """The state as bytes; ``decode_state`` gives an equal one back."""
+    """The state as bytes; ``decode_state`` gives an equal one back.
+
+    One byte says how the rest is packed; only a detector in much trouble is worth compressing.
+    """
     memory = Memory(**{name: getattr(state, name) for name in Memory.__struct_fields__})
-    return _encoder.encode(_Envelope(STATE_VERSION, state.settings.differing(), memory))
+    raw = _encoder.encode(_Envelope(STATE_VERSION, state.settings.differing(), memory))
+    if len(raw) <= _COMPRESS_FROM_BYTES:
+        return _PLAIN + raw
+    return _ZSTD + zstandard.ZstdCompressor(level=1).compress(raw)
 
 
 def decode_state(raw: bytes) -> State:
     """The state in the bytes. Raises ``ValueError`` if they are none, or of another version."""
     try:
-        stored = _decoder.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        stored = _decoder.decode(_unpacked(raw))
+    except (msgspec.DecodeError, UnicodeDecodeError, zstandard.ZstdError) as error:
         raise ValueError(f"no alarm state: {error}") from None
     if stored.version != STATE_VERSION:
         raise ValueError(f"alarm state version {stored.version}; expected {STATE_VERSION}")
     settings = Settings.from_mapping(stored.settings)
     memory = {name: getattr(stored.memory, name) for name in Memory.__struct_fields__}
     return State(settings=settings, limits=limits_of(settings), **memory)
+
+
+def _unpacked(raw: bytes) -> bytes:
+    if raw[:1] == _PLAIN:
+        return raw[1:]
+    if raw[:1] != _ZSTD:
+        raise ValueError("no alarm state: it begins with no known packing")
+    return zstandard.ZstdDecompressor().decompress(raw[1:], max_output_size=4 * MAX_STATE_BYTES)
 
 
 def initial(settings: Settings, now_us: int) -> State:

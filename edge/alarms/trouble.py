@@ -15,7 +15,7 @@ has passed; ``never_seen`` since registration.
 from __future__ import annotations
 
 from edge.alarms import causes
-from edge.alarms.limits import NEVER, US_PER_DAY, US_PER_HOUR
+from edge.alarms.limits import FAULT_CLEAR_US, NEVER, US_PER_DAY, US_PER_HOUR
 from edge.alarms.state import State
 from edge.wire.readings import Flag, Reading
 
@@ -23,6 +23,8 @@ from edge.wire.readings import Flag, Reading
 _LEVEL_SHARE, _TREND_SHARE = 0.3, 0.2
 #: A trend is believed after this many days.
 _TREND_DAYS = 7
+#: The level is that of the middle of the last full day, up to this long ago.
+_LEVEL_AGE_DAYS = 1.5
 #: A cell this much above the limit again was changed or had only been cold [D].
 _RECOVERED_PCT, _RECOVERED_V = 10.0, 0.1
 #: A jump up by this much is a new battery: the trend begins anew [D].
@@ -123,7 +125,8 @@ def days_left(state: State) -> float | None:
     """Days until the charge reaches the limit at the present trend; None while nobody can say."""
     if state.battery_days < _TREND_DAYS or state.battery_trend >= -1e-6:
         return None
-    return max(0.0, (state.battery_level - state.settings.battery_low_pct) / -state.battery_trend)
+    left = (state.battery_level - state.settings.battery_low_pct) / -state.battery_trend
+    return max(0.0, left - _LEVEL_AGE_DAYS)
 
 
 def judge_silence(state: State, now: int) -> None:
@@ -165,6 +168,8 @@ def plan_watch(state: State) -> None:
     expires = state.settings.expires_us
     if expires is not None and not state.causes & causes.EXPIRED:
         due = min(due, expires)
+    if state.sound_us != NEVER:
+        due = min(due, state.sound_us + FAULT_CLEAR_US)
     state.watch_due_us = due
 
 
