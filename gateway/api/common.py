@@ -9,8 +9,7 @@ from typing import Annotated, Any, Final, Generic, TypeVar
 
 from fastapi import Header, Query, Response
 from pydantic import BaseModel, ConfigDict, Field, field_validator
-from sqlalchemy import ColumnElement, or_
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy import ColumnElement, SQLColumnExpression, false, or_
 
 from edge.wire.clock import rfc3339
 from gateway.problems import ProblemError, wrong_field
@@ -91,14 +90,14 @@ def page_of(rows: list[Any], limit: int, key: Any) -> tuple[list[Any], str | Non
     return kept, encode_cursor(*key(kept[-1]))
 
 
-def within(reach: Reach, *columns: InstrumentedAttribute[str | None]) -> list[ColumnElement[bool]]:
+def within(reach: Reach, *columns: SQLColumnExpression[str | None]) -> list[ColumnElement[bool]]:
     """The conditions that keep a list inside the asker's reach, by the rows' unit code columns."""
     if reach.everywhere:
         return []
     inside = [
         column.startswith(code, autoescape=True) for column in columns for code in reach.unit_codes
     ]
-    return [or_(False, *inside)]
+    return [or_(false(), *inside)]
 
 
 def etag_of(*parts: Any) -> str:

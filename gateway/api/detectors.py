@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, Field
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gateway.api.common import (
@@ -153,7 +153,7 @@ async def list_detectors(
         select(Detector)
         .join(Site, Detector.site_id == Site.id)
         .outerjoin(Household, Detector.household_id == Household.id)
-        .where(*within(asker.reach, Site.unit_code, Household.unit_code))
+        .where(*within(asker.reach, func.coalesce(Household.unit_code, Site.unit_code)))
     )
     exact = (
         (Detector.status, status), (Detector.site_id, site), (Detector.source, source),

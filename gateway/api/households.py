@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, Field, model_validator
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gateway.api.common import (
@@ -251,11 +251,13 @@ async def list_households(
     cursor: Cursor = None,
 ) -> Page[HouseholdOut]:
     """By label (`label`: how it begins); no personal field."""
-    query = select(Household).where(*within(asker.reach, Household.unit_code))
+    lies_in = func.coalesce(Household.unit_code, Site.unit_code)
+    query = select(Household).join(Site, Household.site_id == Site.id)
+    query = query.where(*within(asker.reach, lies_in))
     if site is not None:
         query = query.where(Household.site_id == site)
     if unit is not None:
-        query = query.where(Household.unit_code.startswith(unit, autoescape=True))
+        query = query.where(lies_in.startswith(unit, autoescape=True))
     if label is not None:
         query = query.where(Household.label.startswith(label, autoescape=True))
     if (key := decode_cursor(cursor, str)) is not None:

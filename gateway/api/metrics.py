@@ -16,9 +16,7 @@ router = APIRouter(tags=["health"])
 
 
 @router.get("/metrics", summary="Metrics", responses=documented(401, 403))
-async def metrics(
-    request: Request, asker: Annotated[Asker, Depends(need("health.read"))]
-) -> Response:
+async def metrics(request: Request, asker: Annotated[Asker, Depends(need("health.read"))]) -> Response:
     """Counters and gauges in Prometheus' text format. A token of a role that may, unless the gateway
     runs with `open_metrics`."""
     city: City = request.app.state.city

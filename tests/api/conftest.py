@@ -53,8 +53,16 @@ def cheap_passwords() -> Passwords:
 
 
 @pytest.fixture
-async def city(tmp_path: Path) -> AsyncIterator[TestCity]:
-    database = Database(f"sqlite:///{tmp_path}/city.db")
+def city_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database of the test's own: SQLite, or what a test on both databases asks for."""
+    if getattr(request, "param", "sqlite") == "postgres":
+        return str(request.getfixturevalue("postgres_url"))
+    return f"sqlite:///{tmp_path}/city.db"
+
+
+@pytest.fixture
+async def city(city_url: str) -> AsyncIterator[TestCity]:
+    database = Database(city_url)
     async with database.engine.begin() as connection:
         await connection.run_sync(Base.metadata.create_all)
     keyring = Keyring({"k001": base64.b64decode("A" * 43 + "=")})

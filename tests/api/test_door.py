@@ -14,6 +14,10 @@ from gateway.door import check_declared, need, needs_of
 from registry.identity import Identity
 from registry.rights import ROLES
 
+#: The test runs on both databases.
+BOTH = pytest.mark.parametrize(
+    "city_url", ["sqlite", pytest.param("postgres", marks=pytest.mark.servers)], indirect=True
+)
 SITE = {"id": "khoroo-1116-07", "title": "Баянголын ам", "unit_code": "111663"}
 PASSWORD = "correct horse battery"
 
@@ -50,6 +54,7 @@ async def test_a_stranger_may_only_what_the_open_role_may(app: FastAPI, door) ->
                 assert answer.status_code == 401, (method, path, answer.text)
 
 
+@BOTH
 async def test_first_start_sign_in_and_a_site(door, people: Identity) -> None:
     code = await people.ensure_setup_code()
     async with door.client() as client:
@@ -127,6 +132,7 @@ async def test_signing_in_rotates_the_session(door) -> None:
         assert (await thief.get("/me")).status_code == 401
 
 
+@BOTH
 async def test_guessing_is_slowed_down_and_the_right_password_waits_too(door, city) -> None:
     await door.people.new_person("clerk", PASSWORD, ["duty"])
     async with door.client() as client:

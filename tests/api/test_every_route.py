@@ -13,6 +13,10 @@ from hypothesis import strategies as st
 from gateway.door import needs_of
 from registry.rights import GRANTABLE, ROLES
 
+#: The test runs on both databases.
+BOTH = pytest.mark.parametrize(
+    "city_url", ["sqlite", pytest.param("postgres", marks=pytest.mark.servers)], indirect=True
+)
 #: An open stream does not end: only its refusal can be waited for here.
 ENDLESS = {"live.read"}
 
@@ -51,6 +55,7 @@ _word = st.text(max_size=10).map(lambda text: text.encode("utf-8", "replace").de
 _bodies = st.dictionaries(_names, _plausible | _json, max_size=6) | _json
 
 
+@BOTH
 async def test_no_body_or_query_makes_the_api_fall_over(app: FastAPI, door) -> None:
     routes = [
         (method, path)

@@ -13,6 +13,10 @@ from alerts.models import Attempt, Delivery
 from edge.wire.messages import Alarm
 from registry.models import AuditEntry
 
+#: The test runs on both databases.
+BOTH = pytest.mark.parametrize(
+    "city_url", ["sqlite", pytest.param("postgres", marks=pytest.mark.servers)], indirect=True
+)
 SITE = {"id": "khoroo-1116-32", "unit_code": "111664"}
 MAIL = "kontakt@example.org"
 
@@ -47,6 +51,7 @@ async def _burns(city, detector: str, alarm_id: str = "a1", kind: str = "smoke")
     return applied.incident_id
 
 
+@BOTH
 async def test_an_incident_tells_its_whole_story_and_no_address(door, city, detector: str) -> None:
     incident_id = await _burns(city, detector)
     async with city.database.write() as session:
@@ -91,6 +96,7 @@ async def test_the_first_to_acknowledge_counts_and_everybody_is_told(door, city,
     assert actions.count("incident.acknowledge") == 1
 
 
+@BOTH
 async def test_resolving_names_a_cause_once(door, city, detector: str) -> None:
     incident_id = await _burns(city, detector)
     path = f"/incidents/{incident_id}/resolve"
@@ -118,6 +124,7 @@ async def test_only_those_on_duty_take_and_close(door, city, detector: str, role
         assert answer.status_code == 403
 
 
+@BOTH
 async def test_the_newest_incident_comes_first_and_pages_meet_each_once(door, city, detector) -> None:
     made = []
     async with await door.machine(["duty"]) as duty:

@@ -13,6 +13,10 @@ from edge.wire.identity import detector_id
 from registry import audit
 from registry.models import AuditEntry, Contact, ContactChannel, Detector, Household, RoleGrant, Site
 
+#: The test runs on both databases.
+BOTH = pytest.mark.parametrize(
+    "city_url", ["sqlite", pytest.param("postgres", marks=pytest.mark.servers)], indirect=True
+)
 SITE = {"id": "khoroo-1116-32", "title": "32-р хороо", "unit_code": "111664", "lat": 47.9, "lon": 106.8}
 MAIL = "kontakt@example.org"
 HOME = {
@@ -80,6 +84,7 @@ async def test_a_change_needs_the_etag_of_what_was_read(registrar) -> None:
     assert (await registrar.patch(path, json={"title": "b"}, headers=newer)).status_code == 200
 
 
+@BOTH
 async def test_of_two_who_change_at_once_one_is_told(registrar) -> None:
     etag = (await registrar.post("/sites", json=SITE)).headers["etag"]
     answers = await asyncio.gather(
@@ -103,6 +108,7 @@ async def test_the_same_change_again_tells_nobody_anything(registrar, city) -> N
     assert "site.change" not in actions
 
 
+@BOTH
 async def test_lists_go_on_by_cursor_and_meet_everything_once(registrar) -> None:
     for number in range(7):
         await registrar.post("/sites", json={**SITE, "id": f"site-{number}"})
@@ -136,6 +142,7 @@ async def test_a_cursor_that_is_none_is_refused(registrar, cursor: str) -> None:
         {"config_version": 9},
     ],
 )
+@BOTH
 async def test_what_no_database_should_hold_is_refused(registrar, body: dict) -> None:
     etag = (await registrar.post("/sites", json=SITE)).headers["etag"]
     headers = {"If-Match": etag, "Content-Type": "application/json"}
@@ -143,6 +150,7 @@ async def test_what_no_database_should_hold_is_refused(registrar, body: dict) ->
     assert answer.status_code == 422, answer.text
 
 
+@BOTH
 async def test_a_household_is_masked_until_it_is_opened_and_that_is_recorded(
     registrar, home, city, door
 ) -> None:
@@ -178,6 +186,7 @@ async def test_nothing_personal_is_stored_or_audited_readable(registrar, home, c
     assert audit.SEALED in trail
 
 
+@BOTH
 async def test_contacts_that_stay_keep_their_ids(registrar, home) -> None:
     path = f"/households/{home['id']}/contacts"
     first, second = home["contacts"]
@@ -225,6 +234,7 @@ async def test_a_household_of_no_site_or_with_a_taken_label_is_refused(registrar
     assert (taken.status_code, taken.json()["errors"][0]["field"]) == (409, "body.label")
 
 
+@BOTH
 async def test_detectors_are_registered_in_bulk_before_they_are_heard(registrar, home, city) -> None:
     items = await _registered(registrar, home["id"], "d1", "d2", "d3")
     assert [row["id"] for row in items] == [
@@ -276,6 +286,7 @@ async def test_a_detector_cannot_protect_a_home_of_another_site(registrar, home)
     assert (await registrar.post("/detectors", json=body)).status_code == 409
 
 
+@BOTH
 async def test_a_model_tells_every_site_that_has_it(registrar, home) -> None:
     model = {"id": "acme-1", "name": "Acme", "senses": ["co"], "deadline_s": 900}
     made = await registrar.post("/models", json={**model, "alarm_settings": {"co_profile": "ul2034"}})
@@ -304,12 +315,15 @@ async def test_a_retired_detector_is_no_longer_told_of(registrar, home) -> None:
     assert (await registrar.get(f"/sites/{SITE['id']}/config")).json()["detectors"] == []
 
 
+@BOTH
 async def test_a_clerk_of_one_district_sees_and_changes_only_that(door, registrar, home, city) -> None:
     await registrar.post("/sites", json={**SITE, "id": "other-district", "unit_code": "112585"})
     await registrar.post(
         "/households",
         json={"label": "ChD-1", "site_id": "other-district", "unit_code": "112585"},
     )
+    await registrar.post("/households", json={"label": "SKhD-2", "site_id": SITE["id"]})
+    (own,) = await _registered(registrar, None, "own")
     body = {"site_id": "other-district", "detectors": [{"source": "native", "address": "o1"}]}
     (other,) = (await registrar.post("/detectors", json=body)).json()["items"]
     async with await door.signed_in("district.clerk", ["registrar"]) as clerk:
@@ -319,8 +333,9 @@ async def test_a_clerk_of_one_district_sees_and_changes_only_that(door, registra
             grant.unit_code = "1116"
         assert [row["id"] for row in (await clerk.get("/sites")).json()["items"]] == [SITE["id"]]
         labels = [row["label"] for row in (await clerk.get("/households")).json()["items"]]
-        assert labels == [HOME["label"]]
-        assert (await clerk.get("/detectors")).json()["items"] == []
+        assert labels == [HOME["label"], "SKhD-2"]
+        seen = (await clerk.get("/detectors")).json()["items"]
+        assert [row["id"] for row in seen] == [own["id"]]
         for method, path, payload in (
             ("GET", "/sites/other-district", None),
             ("GET", "/sites/other-district/config", None),
@@ -341,6 +356,7 @@ async def test_a_clerk_of_one_district_sees_and_changes_only_that(door, registra
         assert away.status_code == 403
 
 
+@BOTH
 async def test_every_change_leaves_a_trace_in_one_unbroken_chain(registrar, home, city) -> None:
     await _registered(registrar, home["id"], "d1")
     async with city.database.read() as session:
@@ -350,6 +366,7 @@ async def test_every_change_leaves_a_trace_in_one_unbroken_chain(registrar, home
     assert (verdict.ok, verdict.entries) == (True, 4)
 
 
+@BOTH
 async def test_a_refused_change_leaves_nothing(registrar, home, city) -> None:
     async with city.database.read() as session:
         before = [len((await session.scalars(select(t))).all()) for t in (Site, Household, Contact)]
@@ -361,6 +378,7 @@ async def test_a_refused_change_leaves_nothing(registrar, home, city) -> None:
     assert before == after
 
 
+@BOTH
 async def test_people_and_tokens_are_for_the_administrator(door) -> None:
     async with await door.machine(["administrator"]) as boss:
         person = {"login": "duty.desk", "password": "correct horse battery", "roles": ["duty"]}
