@@ -123,7 +123,7 @@ def _stove(age_s: float) -> Emission:
 def _blocked_chimney(age_s: float) -> Emission:
     share = min(1.0, age_s / _BLOCKED_CHIMNEY_RISE_S)
     return Emission(
-        smoke_area_m2_s=0.0004 * share, co_mg_s=_BLOCKED_CHIMNEY_CO_MG_S * share, heat_kw=2.0
+        smoke_area_m2_s=0.0001 * share, co_mg_s=_BLOCKED_CHIMNEY_CO_MG_S * share, heat_kw=2.0
     )
 
 
