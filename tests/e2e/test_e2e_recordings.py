@@ -50,7 +50,9 @@ class City:
 
 
 @pytest.fixture(params=["sqlite", "influxdb-postgresql"])
-async def city(request: pytest.FixtureRequest, tmp_path: Path, smtp: SmtpServer) -> AsyncIterator[City]:
+async def city(
+    request: pytest.FixtureRequest, tmp_path: Path, smtp: SmtpServer, unique: str
+) -> AsyncIterator[City]:
     if not Mosquitto.installed():
         missing("Mosquitto is not installed: sudo apt-get install mosquitto")
     large = request.param == "influxdb-postgresql"
