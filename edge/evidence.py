@@ -408,7 +408,7 @@ def _nist_part(result: Nist) -> Iterator[str]:
     raised = sum(pair.ours_s is not None for pair in result.pairs)
     yield (
         "Pairs: every photoelectric activation in a room with a smoke channel (SDC10 recorded none in "
-        "room E). Each channel is a detector of its own; the room's first counts. Before each recording "
+        "room E). Each channel is a detector of its own; the first of a room counts. Before each run "
         "stands an hour of noise drawn from what the channel read in its first ten seconds; *cold* is "
         "without it.\n"
     )
