@@ -18,7 +18,7 @@ from typing import Annotated, Any, Final, NoReturn
 
 import typer
 from sqlalchemy import func, select
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from edge.wire.clock import clock_from_text, rfc3339
 from registry import audit
@@ -72,6 +72,10 @@ async def _desk(config: Path | None, prepare: Prepare | None) -> AsyncIterator[_
         if prepare is not None:
             await prepare(database)
         yield _Desk(settings, database)
+    except IntegrityError:
+        raise DatabaseUnavailable(
+            f"{database}: somebody changed the register meanwhile; nothing was taken, run it again"
+        ) from None
     except DBAPIError as error:
         first = str(error.orig).splitlines()[0]
         raise DatabaseUnavailable(

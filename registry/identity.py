@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import delete, func, select, update
+from sqlalchemy.dialects.postgresql import insert as pg_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from edge.wire.clock import US_PER_S, Clock
@@ -333,15 +335,21 @@ class Identity:
         now_us = self._clock.now_us()
         async with self._database.write() as session:
             for key, allowance in sorted(keys.items()):
-                row = await session.get(LoginFailure, key, with_for_update=True)
-                if row is None:
-                    session.add(LoginFailure(key=key, failures=1, last_us=now_us))
-                    continue
+                row = await _counter(session, key, now_us)
                 wait = wait_us(row.failures, now_us - row.last_us, allowance)
                 if wait > 0:
                     raise Throttled(-(-wait // US_PER_S))
                 row.failures = row.failures + 1 if wait == 0 else 1
                 row.last_us = now_us
+
+
+async def _counter(session: AsyncSession, key: str, now_us: int) -> LoginFailure:
+    """The counter, made if there is none, held until the transaction ends."""
+    insert = pg_insert if session.get_bind().dialect.name == "postgresql" else sqlite_insert
+    new = insert(LoginFailure).values(key=key, failures=0, last_us=now_us)
+    await session.execute(new.on_conflict_do_nothing())
+    held = select(LoginFailure).where(LoginFailure.key == key).with_for_update()
+    return (await session.scalars(held.execution_options(populate_existing=True))).one()
 
 
 async def _grants_of(session: AsyncSession, person_id: str) -> tuple[Grant, ...]:

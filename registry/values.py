@@ -16,8 +16,8 @@ _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 def check_storable(value: Any, depth: int = 0) -> Any:
     """The value itself. Raises ``ValueError`` for what no database takes or nobody means.
 
-    Control characters, lone surrogates, NaN, infinities, huge integers, and structures that are too deep
-    or too long.
+    Control characters, lone surrogates, NaN, infinities, huge integers, and structures that are too
+    deep or too long.
     """
     if isinstance(value, str):
         if _CONTROL.search(value):

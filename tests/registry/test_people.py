@@ -14,7 +14,7 @@ from sqlalchemy import select
 
 from edge.wire.clock import EARLIEST_US, ManualClock
 from registry import audit
-from registry.db import Database
+from registry.db import Base, Database
 from registry.identity import BadLogin, Identity, Throttled, WrongCredentials
 from registry.models import ApiToken, LoginSession, Person, SetupCode
 from registry.passwords import Passwords, WeakPassword, check_password
@@ -119,6 +119,23 @@ async def test_guesses_in_parallel_are_all_counted(people: Identity) -> None:
     results = await asyncio.gather(*guesses, return_exceptions=True)
     assert sum(isinstance(result, WrongCredentials) for result in results) == LOGIN_ALLOWANCE
     assert sum(isinstance(result, Throttled) for result in results) == 20 - LOGIN_ALLOWANCE
+
+
+@pytest.mark.servers
+async def test_guesses_in_parallel_are_all_counted_on_postgresql(
+    postgres_url: str, clock: ManualClock
+) -> None:
+    database = Database(postgres_url)
+    async with database.engine.begin() as connection:
+        await connection.run_sync(Base.metadata.create_all)
+    cheap = PasswordHash((Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1),))
+    people = Identity(database, clock, passwords=Passwords(cheap))
+    guesses = (people.sign_in("nobody", f"guess {n} of many", origin="10.0.0.1") for n in range(12))
+    results = await asyncio.gather(*guesses, return_exceptions=True)
+    kinds = [type(result) for result in results]
+    assert kinds.count(WrongCredentials) == LOGIN_ALLOWANCE
+    assert kinds.count(Throttled) == 12 - LOGIN_ALLOWANCE
+    await database.close()
 
 
 async def test_one_account_of_ones_own_is_no_amnesty_for_an_address(people: Identity) -> None:
