@@ -9,6 +9,7 @@ import typer
 from edge.agent.command import run
 from edge.evaluate import evaluate
 from edge.sources.command import decode, sources
+from edge.sources.listen import listen
 from edge.wire.asyncapi import asyncapi as describe
 
 app = typer.Typer(
@@ -17,6 +18,7 @@ app = typer.Typer(
 app.command()(run)
 app.command()(decode)
 app.command()(sources)
+app.command()(listen)
 app.command()(evaluate)
 
 

@@ -256,6 +256,7 @@ class Zigbee2MqttSource:
                 online=_online(message.payload),
                 maker="Zigbee2MQTT",
                 model="bridge",
+                role="bridge",
             )
             return Decoded(facts=[bridge])
         if leaf == "devices":

@@ -96,6 +96,8 @@ class DeviceFact(msgspec.Struct, frozen=True, kw_only=True):
     name: str | None = None
     #: how often the device reports by itself, where it says so
     report_interval_s: float | None = None
+    #: a bridge is the way to detectors and none itself
+    role: Literal["detector", "bridge"] = "detector"
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):

@@ -83,12 +83,16 @@ async def is_newest_epoch(session: AsyncSession, epoch: SiteEpoch) -> bool:
 async def apply_device(session: AsyncSession, site_id: str, fact: DeviceFact, *, now_us: int) -> bool:
     """Write what a device says of itself; a device never heard of becomes an unregistered detector.
 
+    A bridge is the way to detectors and is not listed among them.
+
     True if anything changed. Raises ``WireError``: site_mismatch, out_of_range.
     """
     if fact.detector != detector_id(site_id, fact.source, fact.address):
         raise WireError("site_mismatch", "the detector's id does not follow from site and address")
     if len(fact.address) > _MAX_ADDRESS or len(fact.source) > _MAX_SOURCE:
         raise WireError("out_of_range", "a source or address longer than the register takes")
+    if fact.role != "detector":
+        return False
     detector = await session.get(Detector, fact.detector)
     fresh = False
     if detector is None:
