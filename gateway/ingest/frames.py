@@ -6,25 +6,22 @@ in one write → latest values, new sites and what was set aside in one transact
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import structlog
 
-from edge.wire.clock import rfc3339
 from edge.wire.errors import WireError
 from edge.wire.frames import decode_frame
 from edge.wire.messages import Lane
-from edge.wire.readings import flag_names
-from edge.wire.units import QUANTITY_NAMES
 from gateway.city import City
 from gateway.ingest.acks import Acks, Publish
 from gateway.ingest.aside import Refusal, set_aside
 from gateway.ingest.check import check_frame, frame_key, site_of
 from gateway.ingest.inbox import Received
-from gateway.ingest.latest import newest, upsert_latest
+from gateway.ingest.latest import LatestRow, described, newest, upsert_latest
 from gateway.ingest.owners import Owners
 from gateway.ingest.patience import until_done
 from gateway.stores.base import FrameColumns
@@ -67,12 +64,13 @@ class FrameLane:
         self._publish = publish
         self._owners = Owners(city)
         #: what watchers have not been shown yet: site → detector → newest row
-        self._unshown: dict[str, dict[str, dict[str, Any]]] = {}
+        self._unshown: dict[str, dict[str, LatestRow]] = {}
 
     async def process(self, messages: Sequence[Received]) -> None:
         """Returns when the batch is stored and answered; waits while store or database are away."""
         began_s = time.monotonic()
-        batch = self._judge(messages)
+        # off the event loop: a batch is tens of milliseconds of work, and alarms do not wait for it
+        batch = await asyncio.to_thread(self._judge, messages)
         await until_done(self._city, LANE, lambda: self._check_owners(batch))
         await self._store(batch)
         await until_done(self._city, LANE, lambda: self._record(batch))
@@ -141,7 +139,7 @@ class FrameLane:
 
     async def _record(self, batch: _Batch) -> None:
         now_us = self._city.clock.now_us()
-        rows = newest([columns for columns, _ in batch.accepted])
+        rows = await asyncio.to_thread(newest, [columns for columns, _ in batch.accepted])
         if not rows and not batch.refusals:
             return
         async with self._city.database.write() as session:
@@ -164,27 +162,15 @@ class FrameLane:
 
     def _remember(self, frames: list[FrameColumns]) -> None:
         for row in newest(frames):
-            of_site = self._unshown.setdefault(row["site_id"], {})
-            of_site[row["detector_id"]] = row
+            self._unshown.setdefault(row[1], {})[row[0]] = row
 
     def show(self) -> None:
         """Publish the newest readings since the last call: one live event for each site."""
         unshown, self._unshown = self._unshown, {}
         for site, rows in unshown.items():
-            shown = [_live(row) for row in list(rows.values())[:SHOWN_READINGS]]
+            shown = [described(row) for row in list(rows.values())[:SHOWN_READINGS]]
             more = len(rows) - len(shown)
             self._city.hub.publish("reading", {"site": site, "readings": shown, "more": more})
-
-
-def _live(row: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "detector": row["detector_id"],
-        "time": rfc3339(row["time_us"]),
-        "time_us": row["time_us"],
-        "values": {name: row[name] for name in QUANTITY_NAMES if row[name] is not None},
-        "flags": flag_names(row["flags"]),
-        "flags_known": flag_names(row["flags_known"]),
-    }
 
 
 def _columns(message: Received, now_us: int) -> FrameColumns:

@@ -1,76 +1,105 @@
 """The newest reading of each detector, kept in the database for both kinds of reading store.
 
-One statement for a batch; the newest time wins, whatever the order of arrival.
+One statement for a batch; the newest time wins, whatever the order of arrival. The rows go to the
+driver as plain tuples (SQLite) or as one array for each column (PostgreSQL): at a city's rate the
+time would otherwise go into describing rows, not into writing them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import repeat
 from typing import Any
 
 import numpy as np
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from edge.wire.clock import rfc3339
+from edge.wire.readings import flag_names
 from edge.wire.units import QUANTITY_NAMES
-from gateway.models import LatestReading
-from gateway.stores.base import FrameColumns
+from gateway.stores.base import I64, FrameColumns
 
-_ABSENT: dict[str, None] = dict.fromkeys(QUANTITY_NAMES)
+#: A row of ``latest_reading``, in this order.
+COLUMNS: tuple[str, ...] = (
+    "detector_id", "site_id", "time_us", "flags", "flags_known", *QUANTITY_NAMES,
+)  # fmt: skip
+_TYPES = ("text", "text", "bigint", "integer", "integer", *("float8" for _ in QUANTITY_NAMES))
+LatestRow = tuple[Any, ...]
+
+_INTO = f"INSERT INTO latest_reading ({', '.join(COLUMNS)})"
+_NEWER = (
+    " ON CONFLICT (detector_id) DO UPDATE SET "
+    + ", ".join(f"{name} = excluded.{name}" for name in COLUMNS[2:])
+    + " WHERE excluded.time_us >= latest_reading.time_us"
+    " AND excluded.site_id = latest_reading.site_id"
+)
+_SQLITE = f"{_INTO} VALUES ({', '.join('?' for _ in COLUMNS)}){_NEWER}"
+_ARRAYS = ", ".join(f"${number}::{kind}[]" for number, kind in enumerate(_TYPES, 1))
+_POSTGRESQL = f"{_INTO} SELECT * FROM unnest({_ARRAYS}){_NEWER}"  # noqa: S608  # our own names
 
 
-def newest(frames: Sequence[FrameColumns]) -> list[dict[str, Any]]:
+def newest(frames: Sequence[FrameColumns]) -> list[LatestRow]:
     """One row for each detector of the frames: its newest reading. In order of id. Pure."""
-    best: dict[str, tuple[int, FrameColumns, int]] = {}
+    best: dict[str, LatestRow] = {}
     for frame in frames:
-        # by time, then the last row of each detector: rows of equal index keep their order
-        order = np.argsort(frame.times, kind="stable")
-        index = frame.index[order]
-        numbers, from_end = np.unique(index[::-1], return_index=True)
-        rows = order[len(order) - 1 - from_end]
-        for number, row, time_us in zip(
-            numbers.tolist(), rows.tolist(), frame.times[rows].tolist(), strict=True
-        ):
-            name = frame.detectors[number]
-            known = best.get(name)
-            if known is None or time_us >= known[0]:
-                best[name] = (time_us, frame, row)
-    return [_row(name, *best[name]) for name in sorted(best)]
+        for row in _newest_of(frame):
+            known = best.get(row[0])
+            if known is None or row[2] >= known[2]:
+                best[row[0]] = row
+    return [best[detector] for detector in sorted(best)]
 
 
-def _row(detector: str, time_us: int, frame: FrameColumns, row: int) -> dict[str, Any]:
-    flags = int(frame.flags[row])
-    values: dict[str, Any] = {
-        "detector_id": detector,
-        "site_id": frame.site,
-        "time_us": time_us,
-        "flags": flags & 0xFFFF,
-        "flags_known": flags >> 16,
-        **_ABSENT,
-    }
-    for number, column in frame.columns.items():
-        value = float(column[row])
-        if value == value:
-            values[QUANTITY_NAMES[number]] = value
-    return values
+def _newest_of(frame: FrameColumns) -> list[LatestRow]:
+    rows = _newest_rows(frame)
+    flags = frame.flags[rows].astype(np.int64)
+    names = frame.detectors
+    values = [_stated(frame, number, rows) for number in range(len(QUANTITY_NAMES))]
+    return list(
+        zip(
+            [names[number] for number in frame.index[rows].tolist()],
+            repeat(frame.site),
+            frame.times[rows].tolist(),
+            (flags & 0xFFFF).tolist(),
+            (flags >> 16).tolist(),
+            *values,
+            strict=False,  # the site repeats for ever
+        )
+    )
 
 
-async def upsert_latest(session: AsyncSession, rows: Sequence[dict[str, Any]]) -> None:
+def _newest_rows(frame: FrameColumns) -> I64:
+    """The row of each detector's newest reading; of equal times the last."""
+    order = np.argsort(frame.times, kind="stable")
+    _, from_end = np.unique(frame.index[order][::-1], return_index=True)
+    return order[len(order) - 1 - from_end]
+
+
+def _stated(frame: FrameColumns, number: int, rows: I64) -> list[float | None]:
+    column = frame.columns.get(number)
+    if column is None:
+        return [None] * len(rows)
+    return [value if value == value else None for value in column[rows].tolist()]
+
+
+async def upsert_latest(session: AsyncSession, rows: Sequence[LatestRow]) -> None:
     """Write them where they are newer than what is known, and of the same site."""
     if not rows:
         return
-    on_postgresql = session.get_bind().dialect.name == "postgresql"
-    insert = (postgresql.insert if on_postgresql else sqlite.insert)(LatestReading)
-    changed = {
-        column.name: insert.excluded[column.name]
-        for column in LatestReading.__table__.columns
-        if column.name not in ("detector_id", "site_id")
-    }
-    statement = insert.on_conflict_do_update(
-        index_elements=[LatestReading.detector_id],
-        set_=changed,
-        where=(insert.excluded.time_us >= LatestReading.time_us)
-        & (insert.excluded.site_id == LatestReading.site_id),
-    )
     connection = await session.connection()
-    await connection.execute(statement, list(rows))
+    if session.get_bind().dialect.name == "postgresql":
+        await connection.exec_driver_sql(_POSTGRESQL, tuple(map(list, zip(*rows, strict=True))))
+    else:
+        await connection.exec_driver_sql(_SQLITE, list(rows))
+
+
+def described(row: LatestRow) -> dict[str, Any]:
+    """The row as the live stream shows it."""
+    of = dict(zip(COLUMNS, row, strict=True))
+    return {
+        "detector": of["detector_id"],
+        "time": rfc3339(of["time_us"]),
+        "time_us": of["time_us"],
+        "values": {name: of[name] for name in QUANTITY_NAMES if of[name] is not None},
+        "flags": flag_names(of["flags"]),
+        "flags_known": flag_names(of["flags_known"]),
+    }
