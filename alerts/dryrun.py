@@ -52,7 +52,7 @@ def _check(path: Path, hazard: str, policy: Policy) -> None:
     rule = policy.rule(hazard)
     if not rule.rungs or rule.rungs[0].after_s != 0:
         raise PolicyError(f"{path}: {hazard}: expected a first rung with after_s = 0")
-    timed = [rung.after_s for rung in rule.rungs if rung.after_s is not None]
+    timed = [rung.timed_s for rung in rule.rungs if rung.timed_s is not None]
     if any(later <= earlier for earlier, later in pairwise(timed)):
         raise PolicyError(f"{path}: {hazard}: expected rungs with growing after_s")
     if rule.hours is not None and not 0 <= rule.hours[0] < rule.hours[1] <= 24:
@@ -69,11 +69,11 @@ def dry_run(policy: Policy, hazard: str, now_us: int) -> list[Step]:
     when = due(rule, now_us, None)
     steps = []
     for number, rung in enumerate(rule.rungs):
-        if rung.after_s is None:
+        if rung.timed_s is None:
             at_us, why = None, "whom_the_rung_before_did_not_reach"
         elif number == 0:
             at_us, why = when.due_us, str(when.reason)
         else:
-            at_us, why = now_us + int(rung.after_s * US_PER_S), "not_acknowledged"
+            at_us, why = now_us + int(rung.timed_s * US_PER_S), "not_acknowledged"
         steps.append(Step(at_us, number, rung.contacts, rung.channels, rule.message, why))
     return steps

@@ -472,7 +472,7 @@ async def _announce(session: AsyncSession, incident: Incident, now_us: int, poli
     planned = await plan.tell(session, incident, rule, 0, rule.message, now_us)
     following = next_timed_rung(rule, 0)
     if following is not None:
-        incident.next_rung_us = now_us + int((rule.rungs[following].after_s or 0) * US_PER_S)
+        incident.next_rung_us = now_us + int((rule.rungs[following].timed_s or 0) * US_PER_S)
     return planned.notifications
 
 

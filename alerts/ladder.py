@@ -91,7 +91,7 @@ async def climb_due(session: AsyncSession, now_us: int, policy: Policy) -> int:
         following = next_timed_rung(rule, incident.rung)
         incident.next_rung_us = None
         if number is not None and following is not None:
-            wait_s = (rule.rungs[following].after_s or 0) - (rule.rungs[number].after_s or 0)
+            wait_s = (rule.rungs[following].timed_s or 0) - (rule.rungs[number].timed_s or 0)
             incident.next_rung_us = now_us + int(wait_s * US_PER_S)
     await session.flush()
     return planned

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from alerts import acknowledge
 from alerts.channels.base import Message, Outcome
 from alerts.models import AlarmRecord, Delivery, Incident, Notification
 from alerts.queue import Lease
@@ -19,6 +20,8 @@ from registry.sealed import Keyring, KeyringError
 
 #: A message that was not delivered by then is of no use: an alarm after a day, the rest after three.
 _TTL_S = {0: 24 * 3600, 1: 72 * 3600, 2: 72 * 3600}
+#: Where it matters that somebody says "I have it".
+_ACKNOWLEDGED_BY_LINK = ("fire", "co", "exposure")
 
 
 class Letter(NamedTuple):
@@ -45,8 +48,9 @@ async def write_letters(
     keyring: Keyring,
     catalogues: Catalogues,
     now_us: int,
+    public_url: str = "",
 ) -> list[Letter]:
-    """A letter per lease, in the same order."""
+    """A letter per lease, in their order. With a ``public_url`` alarms carry a link to acknowledge."""
     rows = await _rows(session, [lease.delivery_id for lease in leases])
     alarms = await _alarms(session, {row.incident.id for row in rows.values()})
     letters = []
@@ -54,7 +58,7 @@ async def write_letters(
         row = rows[lease.delivery_id]
         try:
             message: Message | Outcome = _message(
-                row, alarms.get(row.incident.id, []), keyring, catalogues, now_us
+                row, alarms.get(row.incident.id, []), keyring, catalogues, now_us, public_url
             )
         except KeyringError:
             message = Outcome("retry", "address_sealed")
@@ -99,9 +103,14 @@ def _message(
     keyring: Keyring,
     catalogues: Catalogues,
     now_us: int,
+    public_url: str,
 ) -> Message:
     address = keyring.open(row.channel.address, CHANNEL_ADDRESS)
     notification, incident = row.notification, row.incident
+    link = ""
+    if public_url and notification.message in _ACKNOWLEDGED_BY_LINK:
+        token = acknowledge.issue(keyring, incident.id, notification.id, now_us)
+        link = acknowledge.link(public_url, token)
     places = [place for record, place in alarms if place and not record.test] or [
         place for _, place in alarms if place
     ]
@@ -116,6 +125,7 @@ def _message(
         )
         if incident.hazard == "trouble"
         else (),
+        acknowledge_link=link,
         again=notification.rung > 0 or (notification.episode > 1 and incident.alarm_class == "alarm"),
     )
     text = compose(catalogues.get(notification.language), facts)
@@ -132,6 +142,7 @@ def _message(
         sent_us=now_us,
         urgent=row.delivery.priority == 0,
         ttl_s=_TTL_S[row.delivery.priority],
+        link=link,
     )
 
 

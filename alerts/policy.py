@@ -43,12 +43,17 @@ CAUSES = ("real_fire", "cooking", "test", "fault", "unknown")
 class Rung(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One step of the ladder: who is told, on what, this long after the incident opened."""
 
-    #: None: not by time, only for those whom the rung before did not reach
-    after_s: float | None = 0
+    #: on_failure: not by time, only for those whom the rung before did not reach
+    after_s: float | Literal["on_failure"] = 0
     #: all: every contact of the household; first: the first in its order
     contacts: Literal["all", "first"] = "all"
     #: all: every channel of a contact at once; one: the first that can be used
     channels: Literal["all", "one"] = "all"
+
+    @property
+    def timed_s(self) -> float | None:
+        """Seconds after the opening; None where it is climbed by failure only."""
+        return None if self.after_s == "on_failure" else self.after_s
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -87,7 +92,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 _EVERYBODY = Rung()
-_NOT_REACHED = Rung(after_s=None)
+_NOT_REACHED = Rung(after_s="on_failure")
 _ONE_CHANNEL = Rung(contacts="first", channels="one")
 #: Local hours in which a person may be told of something that can wait.
 _DAYTIME = (8, 20)
@@ -117,7 +122,7 @@ DEFAULT_POLICY = Policy(
 def next_timed_rung(rule: Rule, climbed: int) -> int | None:
     """The number of the next rung that is climbed by time; None if there is none."""
     for number in range(climbed + 1, len(rule.rungs)):
-        if rule.rungs[number].after_s is not None:
+        if rule.rungs[number].timed_s is not None:
             return number
     return None
 

@@ -60,6 +60,7 @@ class Worker:
         keyring: Keyring,
         catalogues: Catalogues | None = None,
         policy: Policy = DEFAULT_POLICY,
+        public_url: str = "",
         on_change: Callable[[str], None] = lambda incident_id: None,
         name: str = "",
     ) -> None:
@@ -72,6 +73,7 @@ class Worker:
         self._catalogues = catalogues or load_catalogues()
         self._policy = policy
         self._on_change = on_change
+        self._public_url = public_url
         self._queue = Queue(
             name or new_id(), factor=clock.factor, lease_s=settings.lease_s,
             skip_locked=not database.is_sqlite,
@@ -163,7 +165,9 @@ class Worker:
                 leases += await self._queue.claim(session, channel, min(places, _CLAIM_BATCH), now_us)
         letters = []
         if leases:
-            letters = await write_letters(session, leases, self._keyring, self._catalogues, now_us)
+            letters = await write_letters(
+                session, leases, self._keyring, self._catalogues, now_us, self._public_url
+            )
         return letters + await self._unserved(session, now_us)
 
     async def _unserved(self, session: AsyncSession, now_us: int) -> list[Letter]:

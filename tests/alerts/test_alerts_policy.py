@@ -103,7 +103,7 @@ def test_every_kind_of_alarm_has_a_hazard_and_a_test_is_always_a_test() -> None:
 def test_rungs_for_those_not_reached_are_not_climbed_by_time() -> None:
     rule = Rule(
         message="fire", priority=0,
-        rungs=(Rung(), Rung(after_s=None), Rung(after_s=60), Rung(after_s=180)),
+        rungs=(Rung(), Rung(after_s="on_failure"), Rung(after_s=60), Rung(after_s=180)),
     )  # fmt: skip
     assert [next_timed_rung(rule, climbed) for climbed in range(4)] == [2, 2, 3, None]
 
