@@ -139,7 +139,7 @@ def _check_environment() -> None:
 
 def _nearest(key: str) -> str:
     near = difflib.get_close_matches(key, GatewaySettings.model_fields, n=1)
-    return f"did you mean {near[0]!r}?" if near else "see docs/configuration.md for the keys"
+    return f"did you mean {near[0]!r}?" if near else "see docs/gateway.md for the keys"
 
 
 def _first_problem(
