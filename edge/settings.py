@@ -76,7 +76,7 @@ class EdgeSettings(BaseSettings):
         default=1.0, ge=0, le=60, description="a frame is sent after this at the latest"
     )
     linger_ms: float = Field(
-        default=20.0,
+        default=50.0,
         ge=0,
         le=1000,
         description="a few messages wait this long to be committed together",

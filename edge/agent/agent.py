@@ -19,7 +19,7 @@ from edge.agent.timeline import AlarmTime, ClockSync, boot_id
 from edge.link import BrokerAddress, Ears, Link
 from edge.settings import BrokerSettings, EdgeSettings
 from edge.sources import Router, build
-from edge.spool import DataFolder, Room, Spool
+from edge.spool import DataFolder, Room, Spool, Written
 from edge.spool.thinning import RULE
 from edge.wire.clock import US_PER_S, Clock
 from edge.wire.messages import Heartbeat
@@ -157,8 +157,9 @@ class Agent:
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._stop.set)
 
-    def _committed(self) -> None:
-        self._link.wake()
+    def _committed(self, written: Written) -> None:
+        if written.events or written.frames:
+            self._link.wake(events=written.events > 0, frames=written.frames > 0)
 
     def _failed(self, error: BaseException) -> None:
         self._failure = error

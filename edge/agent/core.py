@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 
 import structlog
+from msgspec.structs import replace
 
 from edge.agent.alarmbook import AlarmBook
 from edge.agent.configuration import SiteConfig
@@ -34,6 +35,7 @@ from edge.spool import BadSample, Batch, Draft, Spool
 from edge.wire.clock import Clock
 from edge.wire.errors import WireError
 from edge.wire.messages import CLASS_OF, DeviceFact
+from edge.wire.readings import Reading
 
 log = structlog.get_logger()
 
@@ -43,6 +45,8 @@ SAMPLE_TOPIC_CHARS = 200
 MAX_SAMPLES = 20
 #: Counters are written for a look from outside at most this often (µs of alarm time).
 COUNTERS_EVERY_US = 30_000_000
+#: With so many places in the heap for each detector it is built anew without those that are over.
+STALE_FACTOR = 3
 _TICK = Tick()
 
 
@@ -124,6 +128,9 @@ class Core:
         if message.retained:
             self.counters["readings"]["retained_dropped"] += len(decoded.readings)
             return
+        if not self._synced():
+            self._take_undated(decoded.readings, now_us)
+            return
         for reading in decoded.readings:
             kept = self.recent.admit(reading)
             if kept is None:
@@ -131,6 +138,17 @@ class Core:
                 continue
             self.batch.readings.append(kept)
             self._decide(kept.detector, kept, now_us)
+
+    def _take_undated(self, readings: list[Reading], now_us: int) -> None:
+        """The clock is not set: readings are kept by the monotonic one; alarms do not wait."""
+        mono_us = self._clock.monotonic_us()
+        for number, reading in enumerate(readings):
+            self.batch.undated.append(replace(reading, time_us=mono_us + number))
+            self._decide(reading.detector, reading, now_us)
+
+    def synced(self) -> bool:
+        """Whether the wall clock can be believed."""
+        return self._synced()
 
     def filters(self) -> list[str]:
         """What to subscribe to on the site's broker."""
@@ -222,6 +240,10 @@ class Core:
         if placed_us is None or wake_us < placed_us:
             self._placed[detector] = wake_us
             heapq.heappush(self._wakes, (wake_us, detector))
+            if len(self._wakes) > STALE_FACTOR * len(self._wake_of) + STALE_FACTOR:
+                self._placed = dict(self._wake_of)
+                self._wakes = [(wake, one) for one, wake in self._wake_of.items()]
+                heapq.heapify(self._wakes)
 
     def enter(self, detector: str, change: Change) -> None:
         """A change into the book and, as an event, into the batch."""
@@ -334,6 +356,7 @@ class Core:
         for detector in self._changed:
             self.batch.states[detector] = encode_state(self.states[detector])
         self._changed.clear()
+        self.batch.wall_us = self._clock.now_us() if self._synced() else 0
         self.batch.alarm_now_us, self.batch.mono_us = now_us, self._clock.monotonic_us()
         if now_us >= self._counters_due_us:
             self._counters_due_us = now_us + COUNTERS_EVERY_US
@@ -342,7 +365,7 @@ class Core:
 
     def committed(self) -> None:
         """The batch is on the disk."""
-        self.counters["readings"]["kept"] += len(self.batch.readings)
+        self.counters["readings"]["kept"] += len(self.batch.readings) + len(self.batch.undated)
         self.batch = Batch()
         self.urgent = False
 

@@ -27,7 +27,7 @@ from edge.agent.core import Core
 from edge.link import BrokerAddress
 from edge.outputs import SirenOrder
 from edge.sources import RawMessage
-from edge.spool import Spool, SpoolDamaged, SpoolFull
+from edge.spool import Spool, SpoolDamaged, SpoolFull, Written
 from edge.wire.clock import US_PER_S, Clock
 
 log = structlog.get_logger()
@@ -37,9 +37,13 @@ MOST = 1000
 #: Readings in one commit at most; a message may be a batch of many.
 MOST_READINGS = 20_000
 #: With so many at hand, waiting for more saves little and may stall the broker's window (20).
-FEW = 8
+FEW = 16
 #: A batch of fewer waits at most this long for company (real seconds).
-LINGER_S = 0.02
+LINGER_S = 0.05
+#: At a home's pace it reads at most this often: a wake-up costs more than a message (real seconds).
+NAP_S = 0.01
+#: From so many messages a second on it reads without a pause.
+BUSY_PER_S = 500
 #: The disk took nothing: try again after this (real seconds).
 RETRY_S = 0.5
 KEEPALIVE_S = 20
@@ -49,6 +53,22 @@ RECONNECT_CAP_S = 15.0
 IDLE_S = 1.0
 #: Orders to sirens and detectors that wait for a connection; the oldest go first when there are more.
 MAX_WAITING_ORDERS = 200
+
+
+class Pace:
+    """Messages a second, by the last whole second."""
+
+    def __init__(self) -> None:
+        self.per_s = 0.0
+        self._since_s = 0.0
+        self._count = 0
+
+    def count(self, messages: int, now_s: float) -> None:
+        """So many more."""
+        self._count += messages
+        if now_s - self._since_s >= 1.0:
+            self.per_s = self._count / (now_s - self._since_s)
+            self._since_s, self._count = now_s, 0
 
 
 class Intake:
@@ -63,7 +83,7 @@ class Intake:
         core: Core,
         spool: Spool,
         clock: Clock,
-        committed: Callable[[], None],
+        committed: Callable[[Written], None],
         failed: Callable[[BaseException], None],
         linger_s: float = LINGER_S,
     ) -> None:
@@ -80,6 +100,8 @@ class Intake:
         self._taken = 0
         self._since_s: float | None = None
         self._retry_s = 0.0
+        self._pace = Pace()
+        self._nap_until_s = 0.0
         self._inbox: deque[Callable[[Core], None]] = deque()
         self._orders: deque[SirenOrder] = deque(maxlen=MAX_WAITING_ORDERS)
         self._wake_r, self._wake_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -151,12 +173,16 @@ class Intake:
             self._begin_lingering()
         if self._is_commit_due(drained=drained):
             self._commit()
+        if self._spool.undated and self._core.synced():
+            self._date()
 
     def _wait(self) -> list[Any]:
         timeout_s = self._wait_s()
         handles: list[Any] = [self._wake_r]
         sock = self._client.socket() if self._connected else None
-        if sock is not None and not self._is_blocked():
+        if sock is not None and self._is_napping():
+            timeout_s = min(timeout_s, NAP_S)
+        elif sock is not None and not self._is_blocked():
             if self._client.has_buffered():
                 timeout_s = 0.0
             handles.append(sock)
@@ -186,6 +212,10 @@ class Intake:
             moments.append(now_s + left_s)
         return max(0.0, min(moments) - now_s)
 
+    def _is_napping(self) -> bool:
+        """A message came just now and there is no hurry: the next ones may come together."""
+        return time.monotonic() < self._nap_until_s and self._pace.per_s < BUSY_PER_S
+
     def _is_blocked(self) -> bool:
         """The disk took nothing lately: the broker keeps the rest."""
         too_many = self._taken >= MOST or len(self._core.batch.readings) >= MOST_READINGS
@@ -193,8 +223,17 @@ class Intake:
 
     def _read(self) -> bool:
         """Take what is there, up to a batch; whether nothing more is at hand."""
-        if self._is_blocked():
+        now_s = time.monotonic()
+        if self._is_blocked() or self._is_napping():
             return True
+        start = self._taken
+        drained = self._read_packets()
+        self._pace.count(self._taken - start, now_s)
+        if drained and self._taken > start and self._pace.per_s < BUSY_PER_S:
+            self._nap_until_s = now_s + NAP_S
+        return drained
+
+    def _read_packets(self) -> bool:
         while self._taken < MOST and not self._core.urgent:
             if len(self._core.batch.readings) >= MOST_READINGS:
                 return False
@@ -216,7 +255,7 @@ class Intake:
 
     def _commit(self, *, seal: bool = False) -> bool:
         try:
-            self._spool.commit(self._core.sealed_batch(), seal=seal)
+            written = self._spool.commit(self._core.sealed_batch(), seal=seal)
         except SpoolFull as error:
             log.error("spool.full", error=str(error))
             self._core.counters["spool"]["full"] += 1
@@ -227,8 +266,17 @@ class Intake:
         self._acknowledge()
         self._since_s = None
         self._retry_s = 0.0
-        self._on_committed()
+        self._on_committed(written)
         return True
+
+    def _date(self) -> None:
+        """The clock can be believed now: what waited for it gets its time."""
+        try:
+            written = self._spool.date_undated()
+        except SpoolFull as error:
+            log.error("spool.full", error=str(error))
+            return
+        self._on_committed(written)
 
     def _make_room(self) -> None:
         try:

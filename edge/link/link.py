@@ -125,9 +125,12 @@ class Link:
 
     # -- from outside -------------------------------------------------------------------------
 
-    def wake(self) -> None:
+    def wake(self, *, events: bool, frames: bool) -> None:
         """Something was committed. From any thread."""
-        self._call(self._wake_both)
+        if events:
+            self._call(self._events_wake.set)
+        if frames:
+            self._call(self._frames_wake.set)
 
     def publish_result(self, result: CommandResult) -> None:
         """Answer a command. From any thread."""

@@ -25,10 +25,12 @@ from edge.spool.rows import (
     Settled,
     SpoolDamaged,
     SpoolFull,
+    Written,
 )
 from edge.spool.store import Spool
 
 __all__ = [
     "ActiveAlarm", "BadSample", "Batch", "DataFolder", "Draft", "FolderInUse", "PendingEvent",
-    "PendingFrame", "Queued", "Room", "Settled", "Spool", "SpoolDamaged", "SpoolFull", "inspect",
+    "PendingFrame", "Queued", "Room", "Settled", "Spool", "SpoolDamaged", "SpoolFull", "Written",
+    "inspect",
 ]  # fmt: skip

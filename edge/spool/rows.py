@@ -71,6 +71,8 @@ class Batch:
     """What one transaction takes. Empty ones are allowed: they seal a frame that is due."""
 
     readings: list[Reading] = field(default_factory=list)
+    #: readings from before the clock was set; their time is µs of this boot's monotonic clock
+    undated: list[Reading] = field(default_factory=list)
     drafts: list[Draft] = field(default_factory=list)
     #: alarm states by detector; None forgets the detector
     states: dict[str, bytes | None] = field(default_factory=dict)
@@ -85,13 +87,15 @@ class Batch:
     #: the agent's alarm time, so that it never goes back; 0: leave as it is
     alarm_now_us: int = 0
     mono_us: int = 0
+    #: the wall clock while it can be believed; 0: it cannot
+    wall_us: int = 0
     #: the agent's counters, for a look from outside; None: leave as they are
     counters: dict[str, dict[str, int]] | None = None
 
     def is_empty(self) -> bool:
         """Whether there is nothing to write but perhaps the time."""
         return not (
-            self.readings or self.drafts or self.states or self.active or self.devices
+            self.readings or self.undated or self.drafts or self.states or self.active or self.devices
             or self.samples or self.commands or self.tests or self.counters
         )  # fmt: skip
 
@@ -114,6 +118,13 @@ class PendingFrame(NamedTuple):
     seq: int
     readings: int
     body: bytes
+
+
+class Written(NamedTuple):
+    """What a commit made ready for sending."""
+
+    events: int
+    frames: int
 
 
 class Queued(NamedTuple):

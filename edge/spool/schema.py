@@ -31,6 +31,9 @@ CREATE INDEX frame_pending ON frame(seq, readings) WHERE acked_us IS NULL;
 CREATE INDEX frame_to_thin ON frame(thinned, seq) WHERE acked_us IS NULL;
 CREATE INDEX frame_acked ON frame(acked_us, seq) WHERE acked_us IS NOT NULL;
 CREATE TABLE tail(n INTEGER PRIMARY KEY, body BLOB NOT NULL);
+CREATE TABLE undated(
+  n INTEGER PRIMARY KEY, boot TEXT NOT NULL, after_us INTEGER NOT NULL, readings INTEGER NOT NULL,
+  first_us INTEGER NOT NULL, last_us INTEGER NOT NULL, body BLOB NOT NULL);
 CREATE TABLE state(detector TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE active(
   detector TEXT NOT NULL, kind TEXT NOT NULL, mono_us INTEGER NOT NULL, boot TEXT NOT NULL,

@@ -32,10 +32,12 @@ from edge.spool.rows import (
     Settled,
     SpoolDamaged,
     SpoolFull,
+    Written,
 )
 from edge.spool.thinning import DROP_LEVEL, thin
-from edge.wire.clock import US_PER_S, Clock
-from edge.wire.frames import MAX_READINGS, decode_frame, encode_frame, frame_from_readings
+from edge.spool.undated import MAX_UNDATED, Offset, bounded, dated, exact
+from edge.wire.clock import EARLIEST_US, US_PER_S, Clock
+from edge.wire.frames import MAX_READINGS, chunks, decode_frame, encode_frame, frame_from_readings
 from edge.wire.messages import Ack, Alarm, DeviceFact, Event
 from edge.wire.readings import Reading
 
@@ -113,6 +115,9 @@ class Spool:
         for (body,) in self._db.execute("SELECT body FROM tail ORDER BY n"):
             self._open += _tail_decoder.decode(body)
         self._open_since_s = time.monotonic() if self._open else None
+        self._certain_us: int = meta.get("certain_us", EARLIEST_US)
+        #: readings that wait for the clock
+        (self.undated,) = self._db.execute("SELECT coalesce(sum(readings), 0) FROM undated").fetchone()
 
     def _last(self, table: str, meta: dict[str, int]) -> int:
         (newest,) = self._db.execute(f"SELECT max(seq) FROM {table}").fetchone()  # noqa: S608
@@ -138,10 +143,11 @@ class Spool:
             return None
         return max(0.0, since_s + self._frame_linger_s - time.monotonic())
 
-    def commit(self, batch: Batch, *, seal: bool = False) -> None:
+    def commit(self, batch: Batch, *, seal: bool = False) -> Written:
         """Write the batch in one transaction; when this returns it survives a power cut.
 
-        ``seal``: cut the last, unfinished frame too. Raises ``SpoolFull`` (nothing was written) or
+        ``seal``: cut the last, unfinished frame too. The answer says what the link may send now.
+        Raises ``SpoolFull`` (nothing was written) or
         ``SpoolDamaged``.
         """
         with self._lock, self._transaction():
@@ -149,6 +155,7 @@ class Spool:
             frames, rest = self._cut(batch.readings, seal=seal)
             self._write_frames(frames)
             self._write_tail(batch.readings, rest, sealed=bool(frames))
+            self._write_undated(batch.undated)
             self._probe("readings")
             self._write_events(batch.drafts)
             self._probe("events")
@@ -160,12 +167,15 @@ class Spool:
             self._probe("committed")
             self.last_event_seq += len(batch.drafts)
             self.last_frame_seq += len(frames)
+            self.undated += len(batch.undated)
+            self._certain_us = batch.wall_us or self._certain_us
             had_open = bool(self._open) and not frames
             self._open = rest
             if not rest:
                 self._open_since_s = None
             elif not had_open:
                 self._open_since_s = time.monotonic()
+        return Written(len(batch.drafts), len(frames))
 
     def _cut(self, new: list[Reading], *, seal: bool) -> tuple[list[list[Reading]], list[Reading]]:
         """Whole frames, and the readings that wait for theirs."""
@@ -175,10 +185,12 @@ class Spool:
         whole = len(readings) if due else len(readings) - len(readings) % size
         return [readings[at : at + size] for at in range(0, whole, size)], readings[whole:]
 
-    def _write_frames(self, frames: Sequence[list[Reading]]) -> None:
+    def _write_frames(
+        self, frames: Sequence[list[Reading]], *, error_us: int = 0, skip: int = 0
+    ) -> None:
         rows = []
-        for seq, readings in enumerate(frames, self.last_frame_seq + 1):
-            frame = frame_from_readings(self.site, self.epoch, seq, readings)
+        for seq, readings in enumerate(frames, self.last_frame_seq + skip + 1):
+            frame = frame_from_readings(self.site, self.epoch, seq, readings, time_error_us=error_us)
             rows.append((seq, len(readings), encode_frame(frame)))
         self._db.executemany("INSERT INTO frame(seq, readings, body) VALUES(?,?,?)", rows)
 
@@ -188,6 +200,43 @@ class Spool:
         addition = rest if sealed else new
         if addition:
             self._db.execute("INSERT INTO tail(body) VALUES(?)", (_tail_encoder.encode(addition),))
+
+    def _write_undated(self, readings: list[Reading]) -> None:
+        if not readings:
+            return
+        times = [reading.time_us for reading in readings]
+        self._db.execute(
+            "INSERT INTO undated(boot, after_us, readings, first_us, last_us, body)"
+            " VALUES(?,?,?,?,?,?)",
+            (self.boot, self._certain_us, len(readings), min(times), max(times),
+             _tail_encoder.encode(readings)),
+        )  # fmt: skip
+
+    def date_undated(self) -> Written:
+        """The clock is set: what waited for it becomes frames. Raises as ``commit`` does."""
+        wall_us, mono_us = self._clock.now_us(), self._clock.monotonic_us()
+        with self._lock, self._transaction():
+            frames = 0
+            for boot, after_us, first_us, last_us in self._db.execute(
+                "SELECT boot, min(after_us), min(first_us), max(last_us) FROM undated GROUP BY boot"
+            ).fetchall():
+                offset = bounded(after_us, wall_us, first_us, last_us)
+                if boot == self.boot:
+                    offset = exact(wall_us, mono_us)
+                for readings in chunks(self._dated(boot, offset), self._frame_readings):
+                    self._write_frames([readings], error_us=offset.error_us, skip=frames)
+                    frames += 1
+            self._db.execute("DELETE FROM undated")
+            self._write_meta(Batch(), frames)
+            self._probe("dated")
+            self._db.execute("COMMIT")
+            self.last_frame_seq += frames
+            self.undated = 0
+        return Written(0, frames)
+
+    def _dated(self, boot: str, offset: Offset) -> Iterator[Reading]:
+        for (body,) in self._db.execute("SELECT body FROM undated WHERE boot=? ORDER BY n", (boot,)):
+            yield from dated(_tail_decoder.decode(body), offset)
 
     def _write_events(self, drafts: Sequence[Draft]) -> None:
         rows = []
@@ -264,6 +313,8 @@ class Spool:
                 ("mono_us", batch.mono_us),
                 ("boot", self.boot),
             ]
+        if batch.wall_us:
+            values.append(("certain_us", batch.wall_us))
         if batch.counters is not None:
             values.append(("counters", _json.encode(batch.counters).decode()))
         self._db.executemany("INSERT OR REPLACE INTO meta VALUES(?,?)", values)
@@ -391,7 +442,7 @@ class Spool:
                 "SELECT coalesce(sum(readings), 0) FROM frame WHERE acked_us IS NULL"
             ).fetchone()
             used = _used_bytes(self._reader)
-        return Queued(events, readings + len(self._open), used)
+        return Queued(events, readings + len(self._open) + self.undated, used)
 
     # -- acknowledgements ---------------------------------------------------------------------
 
@@ -418,6 +469,7 @@ class Spool:
                 pass
         self._chunk("DELETE FROM command WHERE expires_us < ?", (now_us - KEEP_ACKED_US,))
         room = self.make_room()
+        room.dropped_readings += self._drop_undated()
         if self.used_bytes() < self._quota_bytes:
             take_ballast(self.path)
         return room
@@ -452,6 +504,18 @@ class Spool:
             if not dropped and not self._thin_oldest(room):
                 break
         return room
+
+    def _drop_undated(self) -> int:
+        """The oldest undated readings go when there are too many."""
+        dropped = 0
+        with self._lock, self._transaction(durable=False):
+            while self.undated - dropped > MAX_UNDATED:
+                row = self._db.execute("SELECT n, readings FROM undated ORDER BY n LIMIT 1").fetchone()
+                self._db.execute("DELETE FROM undated WHERE n=?", (row[0],))
+                dropped += row[1]
+            self._db.execute("COMMIT")
+            self.undated -= dropped
+        return dropped
 
     def _chunk(self, statement: str, arguments: tuple[int, ...]) -> int:
         with self._lock, self._transaction(durable=False):

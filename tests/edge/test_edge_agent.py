@@ -6,10 +6,13 @@ import asyncio
 import subprocess
 import time
 
+from edge.alarms import Settings, initial, step
 from edge.spool import inspect
 from edge.wire import topics
+from edge.wire.clock import EARLIEST_US, US_PER_S, ScaledClock
 from edge.wire.identity import new_id
 from edge.wire.messages import Command, encode
+from edge.wire.readings import Reading
 from tests.edge.conftest import AgentProcess, City
 from tests.servers import until
 
@@ -79,22 +82,43 @@ async def test_a_killed_agent_loses_no_acknowledged_message(agent: AgentProcess,
     assert len(city.readings()) == total
 
 
+def seconds_until_alarm(co_ppm: float) -> float:
+    """How long a steady concentration takes to raise, by the pure decision."""
+    state = initial(Settings(), EARLIEST_US)
+    for second in range(0, 24 * 3600, 5):
+        now_us = EARLIEST_US + second * US_PER_S
+        outcome = step(state, Reading(detector="d", time_us=now_us, co_ppm=co_ppm), now_us)
+        if any(change.kind == "co" for change in outcome.changes):
+            return second
+        state = outcome.state
+    raise AssertionError("it never alarms")
+
+
 async def test_an_exposure_goes_on_after_a_crash(agent: AgentProcess, city: City) -> None:
-    factor = 600.0
-    clock = f"{time.time()!r},1790000000.0,{factor!r}"
+    factor = 120.0
+    needed_s = seconds_until_alarm(90)
+    scaled = ScaledClock(time.time(), 1_790_000_000.0, factor)
+    clock = scaled.as_text()
     await started(agent, city, UTAA_CLOCK=clock)
-    # 300 ppm must alarm within 3 minutes of exposure: 0.3 s of this clock's real time each.
-    await city.say("ger", co_ppm=60)
-    await until(lambda: len(city.readings()) == 1, "the first reading")
+
+    async def expose(until_s: float) -> None:
+        end_s = time.monotonic() + until_s / factor
+        while time.monotonic() < end_s and not city.alarms("raise", "co"):
+            await city.say("ger", co_ppm=90)
+            await asyncio.sleep(0.1)
+
+    await expose(needed_s * 0.6)
     agent.kill()
+    assert not city.alarms("raise", "co")
     await started(agent, city, UTAA_CLOCK=clock)
-    for _ in range(100):
-        await city.say("ger", co_ppm=60)
-        if city.alarms("raise", "co"):
-            break
-        await asyncio.sleep(0.1)
+    back_us = scaled.now_us()
+    await expose(needed_s * 1.5)
     [event] = await until(lambda: city.alarms("raise", "co"), "the CO alarm")
     assert event.alarm is not None
+    first_us = min(r.time_us for r in city.readings())
+    assert (event.alarm.raised_us - first_us) / US_PER_S > needed_s * 0.95
+    # less than half of the dose was missing; one begun anew would need all of it
+    assert (event.alarm.raised_us - back_us) / US_PER_S < needed_s * 0.8
 
 
 async def test_lost_acknowledgements_are_asked_for_again(agent: AgentProcess, city: City) -> None:

@@ -1,0 +1,321 @@
+"""The core by itself, on a clock that moves when told to."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge.agent.configuration import BadConfig, SiteConfig, check
+from edge.agent.core import Core
+from edge.agent.recent import Recent
+from edge.agent.timeline import AlarmTime
+from edge.outputs import OutputSettings, Sirens
+from edge.sources import RawMessage, Router, build
+from edge.spool import Batch, Spool
+from edge.wire.clock import US_PER_S, ManualClock
+from edge.wire.identity import detector_id
+from edge.wire.messages import Alarm, Config, DetectorSettings, Event, encode
+from edge.wire.readings import Reading
+from edge.wire.topics import detector_topic
+
+SITE = "site"
+NOW_US = 1_790_000_000 * US_PER_S
+HOUR = timedelta(hours=1)
+
+
+class House:
+    """A core with its spool; ``commit`` writes the batch and returns the events in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.clock = ManualClock(NOW_US)
+        self.synced = True
+        self.config = SiteConfig()
+        self.open()
+
+    def open(self) -> None:
+        self.spool = Spool(
+            self.folder / "spool.db", site=SITE, boot="b", clock=self.clock, quota_bytes=64 << 20
+        )
+        time = AlarmTime(
+            self.clock, boot="b", last_us=self.spool.last_alarm_us,
+            last_mono_us=self.spool.last_mono_us, last_boot=self.spool.last_boot,
+        )  # fmt: skip
+        self.core = Core(
+            spool=self.spool, router=Router([build("native", SITE)]), clock=self.clock, time=time,
+            config=self.config, synced=lambda: self.synced,
+        )  # fmt: skip
+
+    def reopen(self) -> None:
+        self.spool.close()
+        self.open()
+
+    def say(self, address: str, retained: bool = False, **values: Any) -> None:
+        topic = detector_topic(address, "reading")
+        payload = json.dumps(values).encode()
+        self.core.take(RawMessage(topic, payload, retained, self.clock.now_us()))
+
+    def configure(self, *addresses: str, **settings: Any) -> None:
+        config = Config(
+            site=SITE, version=self.config.version + 1, alarms=settings,
+            detectors=[
+                DetectorSettings(detector=ident(one), source="native", address=one)
+                for one in addresses
+            ],
+        )  # fmt: skip
+        self.config = check(encode(config), SITE)
+        self.core.configure(self.config)
+
+    def wait(self, delta: timedelta) -> None:
+        self.clock.advance(delta)
+        self.core.tick()
+
+    def commit(self) -> list[tuple[str, str]]:
+        drafts = self.core.batch.drafts
+        said = [
+            (d.transition, d.alarm.kind if d.alarm else "device" if d.device else str(d.note))
+            for d in drafts
+        ]
+        self.spool.commit(self.core.sealed_batch())
+        self.core.committed()
+        return said
+
+    def events(self) -> list[Event]:
+        rows = sorted(self.spool.pending_events(9999, set()))
+        return [Event(**json.loads(row.body)) for row in rows]
+
+
+def ident(address: str) -> str:
+    return detector_id(SITE, "native", address)
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    return House(tmp_path)
+
+
+def test_an_unlisted_device_is_told_once_and_again_when_its_facts_change(house: House) -> None:
+    house.say("attic", co_ppm=1.0)
+    assert house.commit() == [("raise", "device")]
+    house.say("attic", co_ppm=2.0)
+    assert house.commit() == []
+    house.say("attic", co_ppm=3.0, model="X1")
+    assert house.commit() == [("update", "device")]
+    house.reopen()
+    house.say("attic", co_ppm=4.0, model="X1")
+    assert house.commit() == []
+
+
+def test_a_listed_device_is_told_only_when_it_is_taken_off_the_list(house: House) -> None:
+    house.configure("attic")
+    house.say("attic", co_ppm=1.0)
+    assert house.commit() == []
+    house.configure()
+    assert house.commit() == [("raise", "device")]
+    house.configure()
+    assert house.commit() == []
+
+
+def test_a_listed_detector_that_never_speaks_is_told_and_cleared_when_taken_off(house: House) -> None:
+    house.configure("attic", "cellar", never_seen_after_s=3600.0)
+    house.wait(timedelta(minutes=59))
+    assert house.commit() == []
+    house.say("cellar", co_ppm=1.0)
+    house.wait(timedelta(minutes=2))
+    assert house.commit() == [("raise", "never_seen")]
+    house.configure("cellar", never_seen_after_s=3600.0)
+    assert house.commit() == [("clear", "never_seen")]
+    assert ident("attic") not in house.spool.states()
+    assert house.spool.active() == {}
+
+
+def test_a_silent_detector_is_lost_and_found_across_a_restart(house: House) -> None:
+    house.configure("attic", deadline_s=7200.0)
+    house.say("attic", co_ppm=1.0)
+    house.commit()
+    house.clock.advance(HOUR)
+    house.reopen()
+    house.wait(timedelta(minutes=59))
+    assert house.commit() == []
+    house.wait(timedelta(minutes=2))
+    assert house.commit() == [("raise", "lost")]
+    house.reopen()
+    house.say("attic", co_ppm=1.0)
+    assert house.commit() == [("clear", "lost")]
+    raised, cleared = house.events()
+    assert raised.alarm["id"] == cleared.alarm["id"]  # type: ignore[index]
+    assert cleared.alarm["revision"] > raised.alarm["revision"]  # type: ignore[index]
+
+
+def test_a_step_of_the_wall_clock_moves_no_deadline(house: House) -> None:
+    house.configure("attic", deadline_s=7200.0)
+    house.say("attic", co_ppm=1.0)
+    house.commit()
+    house.clock.set_wall(NOW_US + 86_400 * US_PER_S)
+    house.wait(HOUR)
+    assert house.commit() == []
+    house.clock.set_wall(NOW_US - 86_400 * US_PER_S)
+    house.wait(2 * HOUR)
+    assert house.commit() == [("raise", "lost")]
+    [event] = house.events()
+    hour_past_us = house.clock.now_us() - int(HOUR.total_seconds()) * US_PER_S
+    assert hour_past_us - US_PER_S <= event.at_us <= house.clock.now_us()
+
+
+def test_a_retained_message_teaches_and_raises_nothing(house: House) -> None:
+    house.say("attic", retained=True, smoke_alarm=True, model="X1")
+    assert house.commit() == [("raise", "device")]
+    assert house.spool.queued().readings == 0
+    assert house.core.devices.fact(ident("attic")).model == "X1"  # type: ignore[union-attr]
+
+
+def test_what_a_test_mode_raises_is_a_test_and_what_outlasts_it_is_real(house: House) -> None:
+    house.configure("attic")
+    house.core.start_test(ident("attic"), NOW_US + 600 * US_PER_S)
+    house.say("attic", smoke_alarm=True)
+    assert house.commit() == [("raise", "smoke")]
+    assert house.core.siren_orders() == []
+    house.reopen()
+    house.wait(timedelta(seconds=599))
+    house.commit()
+    assert [event.alarm["test"] for event in house.events()] == [True]  # type: ignore[index]
+    house.wait(timedelta(seconds=2))
+    assert house.commit() == [("clear", "smoke"), ("raise", "smoke")]
+    assert "test" in house.events()[1].alarm  # type: ignore[operator]
+    assert not house.events()[2].alarm.get("test", False)  # type: ignore[union-attr]
+    assert house.spool.tests() == {}
+
+
+def test_before_the_clock_is_set_readings_wait_and_alarms_do_not(house: House) -> None:
+    house.synced = False
+    house.clock.set_wall(0)
+    house.say("attic", smoke_alarm=True)
+    assert ("raise", "smoke") in house.commit()
+    assert house.spool.undated == 1
+    alarm = next(event for event in house.events() if event.alarm)
+    assert not alarm.clock_synced
+
+
+def test_deadlines_that_move_with_every_reading_leave_nothing_behind(house: House) -> None:
+    for number in range(2000):
+        house.say("attic", co_ppm=number % 7)
+        house.clock.advance(timedelta(seconds=10 + number % 3 * 600))
+        house.core.tick()
+    house.commit()
+    assert len(house.core._wakes) <= 6
+
+
+def test_a_decoder_that_fails_is_counted_and_the_next_message_is_taken(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = house.core._router.sources[0]
+    with monkeypatch.context() as patch:
+        patch.setattr(source, "decode", lambda _: 1 / 0)
+        house.say("attic", co_ppm=1.0)
+    assert house.core.counters["refused"]["decoder_failed"] == 1
+    house.say("attic", co_ppm=1.0)
+    assert len(house.core.batch.readings) == 1
+
+
+def test_the_memory_of_duplicates_survives_a_restart(house: House) -> None:
+    house.say("attic", time=1_789_999_000, co_ppm=1.0)
+    house.commit()
+    house.reopen()
+    house.say("attic", time=1_789_999_000, co_ppm=1.0)
+    house.say("attic", time=1_789_999_000, co_ppm=2.0)
+    house.commit()
+    house.spool.commit(Batch(), seal=True)
+    assert house.spool.queued().readings == 2
+    assert house.core.counters["repaired"]["duplicate"] == 1
+
+
+def test_a_moved_reading_that_comes_again_is_known() -> None:
+    recent = Recent()
+    first = Reading(detector="d", time_us=10, co_ppm=1.0)
+    second = Reading(detector="d", time_us=10, co_ppm=2.0)
+    assert recent.admit(first) == first
+    moved = recent.admit(second)
+    assert moved is not None
+    assert moved.time_us == 11
+    assert recent.admit(second) is None
+    assert recent.admit(first) is None
+    assert recent.admit(Reading(detector="e", time_us=10, co_ppm=1.0)) is not None
+
+
+def test_the_memory_of_duplicates_is_bounded() -> None:
+    recent = Recent(generation=100)
+    for number in range(1000):
+        recent.admit(Reading(detector="d", time_us=number))
+    assert len(recent._young) + len(recent._old) <= 200
+    assert recent.admit(Reading(detector="d", time_us=950)) is None
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"site": "other"}, "other"),
+        ({"alarms": {"nonsense": 1}}, "nonsense"),
+        ({"alarms": {"deadline_s": -1}}, "deadline_s"),
+        ({"outputs": {"sirens": ["a/b"]}}, "a/b"),
+        ({"outputs": {"bells": []}}, "bells"),
+        ({"version": 0}, "version"),
+    ],
+)
+def test_bad_settings_are_refused_with_the_reason(change: dict[str, Any], said: str) -> None:
+    good: dict[str, Any] = {"site": SITE, "version": 1, "v": 1}
+    check(json.dumps(good).encode(), SITE)
+    with pytest.raises(BadConfig, match=said):
+        check(json.dumps(good | change).encode(), SITE)
+
+
+def fire(ident: str, **rest: Any) -> Alarm:
+    given: dict[str, Any] = {
+        "kind": "smoke",
+        "detector": "d",
+        "raised_us": 1,
+        "revision": 1,
+        "reason": "",
+    }
+    return Alarm(**(given | {"id": ident} | rest))
+
+
+def states(orders: list[Any]) -> list[str]:
+    return [json.loads(order.payload)["state"] for order in orders]
+
+
+def test_sirens_sound_repeat_and_stop() -> None:
+    sirens = Sirens(OutputSettings(sirens=["hall", "yard"]))
+    assert states(sirens.orders([], 0)) == ["off", "off"]  # nobody knows what they were told before
+    assert sirens.orders([], 0) == []
+    assert sirens.orders([fire("a", kind="low_battery"), fire("t", test=True)], 0) == []
+    assert states(sirens.orders([fire("a")], 0)) == ["on", "on"]
+    assert sirens.orders([fire("a")], 59 * US_PER_S) == []
+    assert sirens.wake_us == 60 * US_PER_S
+    assert states(sirens.orders([fire("a")], 60 * US_PER_S)) == ["on", "on"]
+    assert states(sirens.orders([fire("a"), fire("b", kind="co")], 61 * US_PER_S)) == ["on", "on"]
+    assert sirens.orders([fire("b", kind="co")], 62 * US_PER_S) == []
+    assert states(sirens.orders([], 63 * US_PER_S)) == ["off", "off"]
+    assert sirens.wake_us is None
+
+
+def test_a_silenced_alarm_stays_silent_and_the_next_one_sounds() -> None:
+    sirens = Sirens(OutputSettings(sirens=["hall"]))
+    sirens.orders([fire("a")], 0)
+    sirens.silence(["a"])
+    assert states(sirens.orders([fire("a")], 1)) == ["off"]
+    assert sirens.orders([fire("a")], 99 * US_PER_S) == []
+    assert states(sirens.orders([fire("a"), fire("b")], 100 * US_PER_S)) == ["on"]
+
+
+def test_a_siren_taken_off_the_list_during_an_alarm_is_told_to_stop() -> None:
+    sirens = Sirens(OutputSettings(sirens=["hall", "yard"]))
+    sirens.orders([fire("a")], 0)
+    sirens.configure(OutputSettings(sirens=["yard", "gate"]))
+    orders = {order.topic.split("/")[-2]: order for order in sirens.orders([fire("a")], 1)}
+    assert {name: states([order])[0] for name, order in orders.items()} == {
+        "yard": "on", "gate": "on", "hall": "off",
+    }  # fmt: skip
