@@ -15,7 +15,7 @@ import typer
 ROOMS: dict[str, tuple[str, str]] = {
     "edge": ("edge.cli", "On site: run an agent, decode payloads, evaluate recordings."),
     "gateway": ("gateway.cli", "In the city: take in readings and alarms, serve API and pages."),
-    "registry": ("registry.cli", "The register: import, check, list; keys and tokens."),
+    "registry": ("gateway.registry_commands", "The register: import, check, list; keys and tokens."),
     "alerts": ("alerts.cli", "Who was told what: explain an incident, work on dead letters."),
     "sim": ("firmware_sim.cli", "Detectors and fires that do not exist; replay of recordings."),
     "bench": ("utaa.bench", "Measure this machine."),

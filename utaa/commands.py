@@ -25,6 +25,7 @@ Report = TypeVar("Report")
 def mount(app: typer.Typer) -> None:
     """Add the commands to the front door."""
     app.command()(demo)
+    app.command()(up)
     app.command()(doctor)
 
 
@@ -102,6 +103,45 @@ def demo(
             typer.echo(f"{name:24} {value}")
     if report.lost or report.doubled:
         raise typer.Exit(1)
+
+
+def up(
+    data: Annotated[Path, typer.Option(help="Folder of everything that is kept.")] = Path("var/utaa"),
+    site: Annotated[str, typer.Option(help="This site's name.")] = "home",
+    port: Annotated[int, typer.Option(help="The page's port.")] = DEMO_PORT,
+    broker_port: Annotated[int, typer.Option(help="The broker's port, for the detectors.")] = 1883,
+    listen: Annotated[
+        str, typer.Option(help="Address the broker listens on; 0.0.0.0 lets the network's devices in.")
+    ] = "127.0.0.1",
+    source: Annotated[
+        list[str] | None,
+        typer.Option(help="Protocol to listen to ('utaa edge sources'); may be given again."),
+    ] = None,
+) -> None:
+    """Broker, city and one site on this machine, for real detectors. Ctrl-C ends it, nothing is lost.
+
+    Without a mail server in the settings, mails stay in a local mailbox with a page.
+    """
+    from utaa.up import run_up
+
+    def say(line: str) -> None:
+        typer.echo(f"utaa up: {line}", err=True)
+
+    try:
+        asyncio.run(
+            _until_stopped(
+                lambda stop: run_up(
+                    folder=data, site=site, port=port, broker_port=broker_port, listen=listen,
+                    sources=source or ["native", "zigbee2mqtt"], say=say, stop=stop,
+                )
+            )
+        )  # fmt: skip
+    except Exception as error:
+        line = _first_line(error)
+        if line is None:
+            raise
+        typer.echo(f"utaa: {line}", err=True)
+        raise typer.Exit(1) from None
 
 
 def doctor(

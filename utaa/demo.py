@@ -40,6 +40,7 @@ _SOURCES = '[{"name": "native"}, {"name": "zigbee2mqtt"}]'
 class District:
     """A district the demo has homes in: its site's name and about where it is."""
 
+    code: str
     site: str
     title: str
     short: str
@@ -47,13 +48,13 @@ class District:
     lon: float
 
 
-#: By the official code of the district, the first six characters of a khoroo's.
+#: By the official code of the district; a khoroo's begins with it.
 DISTRICTS: dict[str, District] = {
-    "MN1125": District("chingeltei", "Чингэлтэй дүүрэг", "ЧД", 47.953, 106.906),
-    "MN1116": District("songinokhairkhan", "Сонгинохайрхан дүүрэг", "СХД", 47.944, 106.800),
-    "MN1110": District("bayanzurkh", "Баянзүрх дүүрэг", "БЗД", 47.926, 106.985),
-    "MN1119": District("sukhbaatar", "Сүхбаатар дүүрэг", "СБД", 47.961, 106.931),
-    "MN1113": District("nalaikh", "Налайх дүүрэг", "НД", 47.775, 107.265),
+    "1125": District("1125", "chingeltei", "Чингэлтэй дүүрэг", "ЧД", 47.953, 106.906),
+    "1116": District("1116", "songinokhairkhan", "Сонгинохайрхан дүүрэг", "СХД", 47.944, 106.800),
+    "1110": District("1110", "bayanzurkh", "Баянзүрх дүүрэг", "БЗД", 47.926, 106.985),
+    "1119": District("1119", "sukhbaatar", "Сүхбаатар дүүрэг", "СБД", 47.961, 106.931),
+    "1113": District("1113", "nalaikh", "Налайх дүүрэг", "НД", 47.775, 107.265),
 }
 
 
@@ -101,7 +102,7 @@ def homes_by_site(scenario: Scenario) -> dict[str, list[HomeSpec]]:
     """The scenario's homes by the site of their district."""
     sites: dict[str, list[HomeSpec]] = defaultdict(list)
     for home in scenario.homes:
-        district = DISTRICTS.get((home.khoroo or "")[:6])
+        district = DISTRICTS.get((home.khoroo or "").removeprefix("MN")[:4])
         sites[district.site if district else "elsewhere"].append(home)
     return dict(sites)
 
@@ -173,6 +174,7 @@ async def _register(demo: Demo, api: Api) -> None:
             {
                 "id": site,
                 "title": district.title if district else site,
+                "unit_code": district.code if district else None,
                 "lat": district.lat if district else None,
                 "lon": district.lon if district else None,
                 "output_settings": {"sirens": sirens} if sirens else {},
@@ -192,6 +194,7 @@ async def _register_home(
         {
             "label": f"{place}, {home.name}",
             "site_id": site,
+            "unit_code": home.khoroo.removeprefix("MN") if home.khoroo and district else None,
             "address": f"{place}, Жишээ гудамж {number} тоот",
             "contacts": [
                 {

@@ -29,7 +29,6 @@ from utaa.servers import (
     ServerError,
     answers,
     free_port,
-    pick_broker,
 )
 
 #: A room that is not ready after this long will not be.
@@ -49,11 +48,16 @@ class Plan:
     database_url: str | None = None
     clock: ScaledClock | None = None
     open_overview: bool = False
-    #: where mails go; None starts a local mailbox
+    #: where mails go; None starts a local mailbox, 0 leaves it to the alerts' own settings
     smtp_port: int | None = None
     mailbox_http_port: int | None = None
     #: one broker for the city and each site, as in life; False puts all on the city's
     broker_per_site: bool = True
+    #: the city's broker: its port (None: any free one) and the address it listens on
+    broker_port: int | None = None
+    broker_host: str | None = None
+    #: keep what the brokers hold over a stop
+    persistent: bool = False
     #: further environment of the gateway and of the edge agents
     gateway_env: Mapping[str, str] = field(default_factory=dict)
     edge_env: Mapping[str, str] = field(default_factory=dict)
@@ -84,6 +88,9 @@ class OneBox:
     @property
     def database_url(self) -> str:
         return self.plan.database_url or f"sqlite:///{self.gateway_data / 'city.sqlite'}"
+
+    def log_of(self, room: str) -> Path:
+        return self.plan.folder / "logs" / f"{room}.log"
 
     def edge_data(self, site: str) -> Path:
         return self.plan.folder / "sites" / site
@@ -117,7 +124,9 @@ class OneBox:
         self._say(f"readings: {'InfluxDB' if self.influx else 'SQLite files'}")
 
     async def _start_brokers(self) -> None:
-        self.city_broker = self._broker("city")
+        self.city_broker = self._broker("city", self.plan.broker_port)
+        if self.plan.broker_host:
+            self.city_broker.host = self.plan.broker_host
         names = self.plan.sites if self.plan.broker_per_site else ()
         self.site_brokers = {site: self._broker(f"site-{site}") for site in names}
         await asyncio.gather(
@@ -125,11 +134,12 @@ class OneBox:
             *(self._start(broker) for broker in self.site_brokers.values()),
         )
 
-    def _broker(self, name: str) -> Mosquitto | EmbeddedBroker:
+    def _broker(self, name: str, port: int | None = None) -> Mosquitto | EmbeddedBroker:
         folder = self.plan.folder / "brokers" / name
-        if self.plan.mosquitto is None:
-            return pick_broker(folder)
-        return Mosquitto(folder) if self.plan.mosquitto else EmbeddedBroker(folder)
+        wanted = self.plan.mosquitto
+        if wanted or (wanted is None and Mosquitto.installed()):
+            return Mosquitto(folder, port=port, persistence=self.plan.persistent)
+        return EmbeddedBroker(folder, port=port)
 
     async def _start_influx(self) -> None:
         why_not = Influx.why_not()
@@ -182,6 +192,8 @@ class OneBox:
 
     def _smtp_env(self) -> dict[str, str]:
         port = self.mailbox.port if self.mailbox else self.plan.smtp_port
+        if not port:
+            return {}
         env = {
             "UTAA_ALERTS_SMTP__HOST": "127.0.0.1",
             "UTAA_ALERTS_SMTP__PORT": str(port),
@@ -213,7 +225,7 @@ class OneBox:
 
     def _spawn(self, name: str, env: Mapping[str, str], *words: str) -> Child:
         scaled = {"UTAA_CLOCK": self.plan.clock.as_text()} if self.plan.clock else {}
-        child = Child(name, self.plan.folder / "logs" / f"{name}.log", env={**env, **scaled})
+        child = Child(name, self.log_of(name), env={**env, **scaled})
         child.spawn([sys.executable, "-m", "utaa.cli", *words])
         self.rooms[name] = child
         return child

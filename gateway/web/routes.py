@@ -15,7 +15,7 @@ from sse_starlette import EventSourceResponse
 from starlette.responses import HTMLResponse
 from starlette.staticfiles import StaticFiles
 
-from alerts import incidents
+from gateway import desk
 from gateway.city import City
 from gateway.door import Asker, cookie_name, identity, need, origin_of
 from gateway.web.overview import overview
@@ -166,11 +166,7 @@ async def acknowledge(
     asker: Annotated[Asker, Depends(need("incident.acknowledge", by_object=True))],
 ) -> Response:
     """Somebody at the desk has taken the incident."""
-    city = _city(request)
-    async with city.database.write() as session:
-        await incidents.acknowledge(session, incident_id, asker.actor.id, city.clock.now_us())
-    city.hub.publish("incident", {"id": incident_id})
-    city.wake_alerts()
+    await desk.acknowledge(_city(request), asker, incident_id)
     return RedirectResponse("/", 303)
 
 
