@@ -19,7 +19,7 @@ from edge.agent.timeline import AlarmTime, ClockSync, boot_id
 from edge.link import BrokerAddress, Ears, Link
 from edge.settings import BrokerSettings, EdgeSettings
 from edge.sources import Router, build
-from edge.spool import DataFolder, Room, Spool, Written
+from edge.spool import DataFolder, Room, Spool, SpoolFull, Written
 from edge.spool.thinning import RULE
 from edge.wire.clock import US_PER_S, Clock
 from edge.wire.messages import Heartbeat
@@ -168,7 +168,11 @@ class Agent:
     async def _keep_house(self) -> None:
         while True:
             await asyncio.sleep(HOUSE_EVERY_S)
-            room = await asyncio.to_thread(self.spool.keep_house)
+            try:
+                room = await asyncio.to_thread(self.spool.keep_house)
+            except SpoolFull as error:
+                log.error("spool.full", error=str(error))  # the intake makes room when it must
+                continue
             if room.lost_readings:
                 self._thinned.thinned_readings += room.thinned_readings
                 self._thinned.dropped_readings += room.dropped_readings

@@ -14,6 +14,8 @@ SCHEMA_VERSION = 1
 CHECKED_BYTES = 32 << 20
 #: The log is kept at this size between commits, so that a full disk still takes one more.
 WAL_BYTES = 4 << 20
+#: The log goes into the main file at this many pages (2 MB): less than the room held back for it.
+CHECKPOINT_PAGES = 500
 _PAGE_BYTES = 4096
 
 _TABLES = """
@@ -54,6 +56,7 @@ def connect(path: Path) -> sqlite3.Connection:
     db.execute("PRAGMA journal_mode=WAL")
     db.execute("PRAGMA synchronous=FULL")
     db.execute(f"PRAGMA journal_size_limit={WAL_BYTES}")
+    db.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
     db.execute("PRAGMA cache_size=-4096")
     return db
 

@@ -485,6 +485,10 @@ class Spool:
         ``at_least_bytes``: free this much even below the quota (the disk itself is full).
         """
         room = Room()
+        if at_least_bytes:
+            # only a log that was carried over can be written from its beginning again
+            with self._lock, contextlib.suppress(sqlite3.Error):
+                self._db.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
         used = self.used_bytes()
         if used <= self._quota_bytes and not at_least_bytes:
             return room

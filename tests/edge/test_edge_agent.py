@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import time
+from typing import Any
 
 from edge.alarms import Settings, initial, step
 from edge.spool import inspect
@@ -297,3 +298,38 @@ def test_a_wrong_setting_is_one_line(agent: AgentProcess) -> None:
     assert agent.log().startswith("utaa: command line: quota_mb:")
     assert len(agent.log().splitlines()) == 1
     agent.process = subprocess.Popen(["true"])
+
+
+async def test_a_broker_that_forgets_everything_loses_nothing(
+    agent: AgentProcess, city: City, broker: Any
+) -> None:
+    await started(agent, city)
+    await city.say("kitchen", co_ppm=1.0)
+    await until(lambda: city.readings(), "the first reading")
+    city.answers = False
+    await city.say("kitchen", smoke_alarm=True)
+    await until(lambda: city.alarms("raise", "smoke"), "the alarm, unanswered")
+    await broker.stop()
+    await until(lambda: city.client is None, "the city notices")
+    city.events.clear()
+    city.answers = True
+    snapshots, listening = len(city.snapshots), agent.log().count("intake.connected")
+    await broker.start()
+    await until(lambda: len(city.snapshots) > snapshots, "a snapshot on the new connection")
+    await until(lambda: city.alarms("raise", "smoke"), "the alarm again")
+    await until(lambda: agent.log().count("intake.connected") > listening, "it listens again")
+    await city.say("kitchen", co_ppm=2.0)
+    await until(lambda: 2.0 in {r.co_ppm for r in city.readings()}, "a reading after it")
+    await until(lambda: inspect(agent.data)["queued_events"] == 0, "all is acknowledged")
+
+
+async def test_a_terminated_agent_keeps_what_it_took(agent: AgentProcess, city: City) -> None:
+    city.answers = False
+    await started(agent, city)
+    for number in range(200):
+        await city.say("kitchen", time=1_790_000_000 + number, co_ppm=1.0)
+    assert agent.terminate() == 0
+    city.frames.clear()
+    city.answers = True
+    await started(agent, city)
+    await until(lambda: len(city.readings()) == 200, "all of them")

@@ -350,6 +350,50 @@ def test_a_process_killed_at_a_commit_point_keeps_all_or_nothing(tmp_path: Path,
     assert pending == set(range(1, kept + 1)) - acknowledged
 
 
+_FULL = """
+import sys
+from pathlib import Path
+from tests.edge.test_edge_spool import opened, raised, reading
+from edge.spool import Batch, SpoolFull
+spool = opened(Path(sys.argv[1]), frame_readings=100)
+full = lost = 0
+for number in range(2000):
+    batch = Batch(drafts=[raised("smoke", number)],
+        readings=[reading(1000 * number + at, co_ppm=at * 0.37) for at in range(500)])
+    for attempt in range(50):
+        try:
+            spool.commit(batch)
+            break
+        except SpoolFull:
+            full += 1
+            try:
+                lost += spool.make_room(at_least_bytes=1 << 20).lost_readings
+            except SpoolFull:
+                pass
+spool.close()
+spool = opened(Path(sys.argv[1]))
+assert spool.reset is None
+print(spool.last_event_seq, full > 0, lost > 0, spool.queued().events)
+"""
+
+
+def test_on_a_full_disk_telemetry_gives_way_and_no_alarm_is_lost(tmp_path: Path) -> None:
+    script, disk = tmp_path / "full.py", tmp_path / "disk"
+    script.write_text(_FULL)
+    disk.mkdir()
+    small = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
+    mount = f"mount -t tmpfs -o size=16m tmpfs {disk}"
+    if subprocess.run([*small, mount], capture_output=True, check=False).returncode:
+        pytest.skip("this machine gives no user namespace to mount a small disk in")
+    root = Path(__file__).parents[2]
+    run = f"{mount} && {sys.executable} {script} {disk}/spool.db && ls -l {disk} >&2"
+    done = subprocess.run(
+        [*small, run], capture_output=True, text=True, cwd=root, check=False,
+        env={"PYTHONPATH": str(root), "PATH": "/usr/bin:/bin:/usr/sbin:/sbin"},
+    )  # fmt: skip
+    assert done.stdout.split() == ["2000", "True", "True", "2000"], done.stderr
+
+
 class _Model:
     """What the city may believe, kept by hand beside the spool."""
 
