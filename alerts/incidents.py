@@ -531,16 +531,12 @@ async def _create(
         alarm_class=CLASS_OF_HAZARD[hazard], state="all_clear" if history else "opened",
         history=history, raised_us=since_us, opened_us=now_us, episode=1, rung=0, version=1,
     )  # fmt: skip
-    try:
-        async with session.begin_nested():
-            session.add(incident)
-            await session.flush()
-    except IntegrityError:
-        other = await _open_one(session, subject, hazard)
-        if other is None:
-            raise
-        return other, False
-    return incident, True
+    if await records.insert_first(session, incident):
+        return incident, True
+    other = await _open_one(session, subject, hazard)
+    if other is None:
+        raise RuntimeError("an open incident was in the way and is gone within one transaction")
+    return other, False
 
 
 def _tell_story(

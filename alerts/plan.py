@@ -48,10 +48,14 @@ async def tell(
     """Write what this rung says: who, on what, when. Idempotent per contact, rung and message."""
     rung = rule.rungs[rung_number]
     audience = await _audience(session, incident, rung)
-    when = Due(now_us, "at_once") if at_once else due(rule, now_us, await _last_told(session, incident))
+    when = Due(now_us, "at_once")
+    if not at_once:
+        last_us = await _last_told(session, incident) if rule.at_most_every_s else None
+        when = due(rule, now_us, last_us)
     priority = rule.priority if message == rule.message else max(1, rule.priority)
     done = await _told_already(session, incident, rung_number, message)
-    notifications = deliveries = 0
+    notifications: list[Notification] = []
+    deliveries: list[Delivery] = []
     for contact, channels in audience:
         if contact.id in done or only_contact not in (None, contact.id):
             continue
@@ -66,11 +70,9 @@ async def tell(
             values={},
             created_us=now_us,
         )
-        session.add(notification)
-        await session.flush()
-        notifications += 1
+        notifications.append(notification)
         for channel in channels:
-            session.add(
+            deliveries.append(
                 Delivery(
                     notification_id=notification.id,
                     channel_id=channel.id,
@@ -82,7 +84,11 @@ async def tell(
                     queued_us=now_us,
                 )
             )
-            deliveries += 1
+    if done and not notifications:
+        return Planned(0, 0)
+    session.add_all(notifications)
+    await session.flush()
+    session.add_all(deliveries)
     session.add(
         note(
             incident,
@@ -90,14 +96,14 @@ async def tell(
             now_us,
             message=message,
             rung=rung_number,
-            notifications=notifications,
-            deliveries=deliveries,
+            notifications=len(notifications),
+            deliveries=len(deliveries),
             due_us=when.due_us,
             reason=why or when.reason,
         )
     )
     await session.flush()
-    return Planned(notifications, deliveries)
+    return Planned(len(notifications), len(deliveries))
 
 
 async def _audience(
@@ -105,30 +111,19 @@ async def _audience(
 ) -> list[tuple[Contact, Sequence[ContactChannel]]]:
     if incident.household_id is None:
         return []
-    contacts = (
-        await session.scalars(
-            select(Contact)
-            .where(Contact.household_id == incident.household_id)
-            .order_by(Contact.position, Contact.id)
-        )
-    ).all()
-    channels = (
-        await session.scalars(
-            select(ContactChannel)
-            .where(
-                ContactChannel.contact_id.in_([contact.id for contact in contacts]),
-                ContactChannel.dead_us.is_(None),
-            )
-            .order_by(ContactChannel.id)
-        )
-    ).all()
-    result: list[tuple[Contact, Sequence[ContactChannel]]] = []
-    for contact in contacts:
-        own = [channel for channel in channels if channel.contact_id == contact.id]
-        if rung.channels == "one":
-            own = sorted(own, key=_preference)[:1]
-        if own:
-            result.append((contact, own))
+    rows = await session.execute(
+        select(Contact, ContactChannel)
+        .join(ContactChannel, ContactChannel.contact_id == Contact.id)
+        .where(Contact.household_id == incident.household_id, ContactChannel.dead_us.is_(None))
+        .order_by(Contact.position, Contact.id, ContactChannel.id)
+    )
+    found: dict[str, tuple[Contact, list[ContactChannel]]] = {}
+    for contact, channel in rows:
+        found.setdefault(contact.id, (contact, []))[1].append(channel)
+    result: list[tuple[Contact, Sequence[ContactChannel]]] = [
+        (contact, sorted(own, key=_preference)[:1] if rung.channels == "one" else own)
+        for contact, own in found.values()
+    ]
     return result[:1] if rung.contacts == "first" else result
 
 

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from alerts.models import AlarmEpoch, AlarmRecord
 from edge.wire.messages import Alarm
+from registry.db import Base
 
 OMITTED = "omitted by the site's new snapshot"
 
@@ -40,13 +41,27 @@ async def meet_epoch(session: AsyncSession, site_id: str, epoch: str, now_us: in
     found = await session.scalar(query.with_for_update())
     if found is not None:
         return found
+    row = AlarmEpoch(site_id=site_id, epoch=epoch, met_us=now_us)
+    if await insert_first(session, row):
+        return row
+    return (await session.scalars(query.with_for_update())).one()
+
+
+async def insert_first(session: AsyncSession, row: Base) -> bool:
+    """Insert a row that another worker may be inserting too; False if that one was faster.
+
+    On SQLite there is one writer at a time, so what was looked up in this transaction still holds.
+    """
+    if session.get_bind().dialect.name == "sqlite":
+        session.add(row)
+        await session.flush()
+        return True
     try:
         async with session.begin_nested():
-            row = AlarmEpoch(site_id=site_id, epoch=epoch, met_us=now_us)
             session.add(row)
-    except IntegrityError:  # another worker met it first
-        return (await session.scalars(query.with_for_update())).one()
-    return row
+    except IntegrityError:
+        return False
+    return True
 
 
 async def merge(session: AsyncSession, epoch: AlarmEpoch, alarm: Alarm, now_us: int) -> Merged:
@@ -59,15 +74,11 @@ async def merge(session: AsyncSession, epoch: AlarmEpoch, alarm: Alarm, now_us: 
     )
     record = await session.scalar(query)
     if record is None:
-        try:
-            async with session.begin_nested():
-                record = _new_record(epoch, alarm, now_us)
-                session.add(record)
-        except IntegrityError:  # another worker wrote the same alarm; fold into its row
-            record = (await session.scalars(query)).one()
-        else:
-            await _settle_omission(session, record)
+        record = _new_record(epoch, alarm, now_us)
+        if await insert_first(session, record):
+            await _settle_omission(session, record, epoch.id)
             return Merged(record, True)
+        record = (await session.scalars(query)).one()  # another worker wrote it; fold into its row
     if record.site_id != epoch.site_id:
         log.warning("alarm.foreign", alarm=alarm.id, site=epoch.site_id, owner=record.site_id)
         return Merged(None, False)
@@ -101,9 +112,10 @@ async def _fold(session: AsyncSession, record: AlarmRecord, epoch: AlarmEpoch, a
         _write_edge_fields(record, alarm)
     elif record.omitted_us is not None:
         record.cleared_us = None  # what the edge said last; the omission is judged again below
-    if await _rank(session, record) < epoch.id:
-        record.epoch = epoch.epoch
-    await _settle_omission(session, record)
+    rank = epoch.id if record.epoch == epoch.epoch else await _rank(session, record)
+    if rank < epoch.id:
+        record.epoch, rank = epoch.epoch, epoch.id
+    await _settle_omission(session, record, rank)
     return before != (record.revision, record.cleared_us)
 
 
@@ -116,7 +128,7 @@ async def _rank(session: AsyncSession, record: AlarmRecord) -> int:
     return found or 0
 
 
-async def _settle_omission(session: AsyncSession, record: AlarmRecord) -> None:
+async def _settle_omission(session: AsyncSession, record: AlarmRecord, rank: int) -> None:
     """Close an open alarm whose epoch a newer one's snapshot has ended; else take that back."""
     record.omitted_us = record.closed_reason = None
     if record.cleared_us is None:
@@ -124,7 +136,7 @@ async def _settle_omission(session: AsyncSession, record: AlarmRecord) -> None:
             select(AlarmEpoch.first_snapshot_us)
             .where(
                 AlarmEpoch.site_id == record.site_id,
-                AlarmEpoch.id > await _rank(session, record),
+                AlarmEpoch.id > rank,
                 AlarmEpoch.first_snapshot_us.is_not(None),
             )
             .order_by(AlarmEpoch.id)
@@ -154,7 +166,7 @@ async def close_omitted(session: AsyncSession, epoch: AlarmEpoch) -> list[AlarmR
         )
     ).all()
     for record in records:
-        await _settle_omission(session, record)
+        await _settle_omission(session, record, await _rank(session, record))
     return list(records)
 
 
