@@ -1,0 +1,68 @@
+"""``utaa bench``: measure this machine. Each bench starts real servers of its own in a temporary folder.
+
+Cast: one module for each bench (``alarm`` …), ``client`` (a light MQTT publisher), ``smtp`` (a mail
+server that notes times), ``city`` (fills the register), ``measure`` (processor time, memory,
+percentiles), ``report`` (table or JSON, progress on stderr).
+
+A run: servers and rooms start as processes → the register is filled → the load is played and written
+down → what arrived is read back and held against it → machine, parameters and figures are shown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from utaa.bench.report import Report, Teller
+from utaa.servers import ServerError
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+
+_Json = Annotated[bool, typer.Option("--json", help="Figures as one JSON object.")]
+_Folder = Annotated[
+    Path | None, typer.Option("--dir", help="Keep everything in this new folder; else a temporary one.")
+]
+_Full = Annotated[bool, typer.Option("--full", help="The full size; may take hours.")]
+
+
+def _run(
+    work: Callable[[Path, Teller], Coroutine[Any, Any, Report]], folder: Path | None, as_json: bool
+) -> None:
+    """Run one bench; on failure one line on stderr and exit code 1."""
+    teller = Teller()
+    with tempfile.TemporaryDirectory(prefix="utaa-bench-", ignore_cleanup_errors=True) as temporary:
+        try:
+            report = asyncio.run(work(folder or Path(temporary), teller))
+        except (ServerError, TimeoutError, ConnectionError, OSError) as error:
+            print(f"utaa: bench: {error}", file=sys.stderr)
+            raise typer.Exit(1) from None
+    report.show(as_json=as_json)
+
+
+@app.command()
+def alarm(
+    seconds: Annotated[float, typer.Option(min=1, help="How long alarms are raised.")] = 20.0,
+    readings_per_s: Annotated[float, typer.Option(min=1)] = 3667.0,
+    alarms_per_s: Annotated[float, typer.Option(min=0.1)] = 367.0,
+    sites: Annotated[int, typer.Option(min=1, max=50, help="Agents and brokers of their own.")] = 4,
+    full: _Full = False,
+    as_json: _Json = False,
+    folder: _Folder = None,
+) -> None:
+    """From a detector's publication to the mail server's acceptance, under load."""
+    from utaa.bench.alarm import run_alarm
+
+    _run(
+        lambda path, teller: run_alarm(
+            folder=path, teller=teller, seconds=60.0 if full else seconds,
+            readings_per_s=readings_per_s, alarms_per_s=alarms_per_s, sites=sites,
+        ),
+        folder,
+        as_json,
+    )  # fmt: skip

@@ -1,0 +1,81 @@
+"""A mail server that only notes who was written to and when; quick enough not to be the bench's limit."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+#: recipient, seconds since 1970 at which the mail was accepted, the mail itself
+Accepted = Callable[[str, float, bytes], None]
+
+
+class SmtpSink:
+    """``async with SmtpSink(accepted) as sink``: plain SMTP on ``sink.port`` of this machine."""
+
+    def __init__(self, accepted: Accepted) -> None:
+        self._accepted = accepted
+        self._server: asyncio.Server | None = None
+        self._open: set[asyncio.Transport] = set()
+        self.port = 0
+
+    async def __aenter__(self) -> SmtpSink:
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(
+            lambda: _Session(self._accepted, self._open), "127.0.0.1", 0
+        )
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_exception: object) -> None:
+        if self._server is not None:
+            self._server.close()
+            for transport in list(self._open):
+                transport.abort()
+
+
+class _Session(asyncio.Protocol):
+    def __init__(self, accepted: Accepted, opened: set[asyncio.Transport]) -> None:
+        self._accepted = accepted
+        self._opened = opened
+        self._buffer = bytearray()
+        self._recipient = ""
+        self._in_data = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._opened.add(transport)
+        transport.write(b"220 bench ESMTP\r\n")
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        self._opened.discard(self._transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        while True:
+            end = b"\r\n.\r\n" if self._in_data else b"\r\n"
+            at = self._buffer.find(end)
+            if at < 0:
+                return
+            piece = bytes(self._buffer[:at])
+            del self._buffer[: at + len(end)]
+            self._transport.write(self._mail(piece) if self._in_data else self._command(piece))
+
+    def _mail(self, content: bytes) -> bytes:
+        self._in_data = False
+        self._accepted(self._recipient, time.time(), content)
+        return b"250 taken\r\n"
+
+    def _command(self, line: bytes) -> bytes:
+        word = line[:4].upper()
+        if word == b"EHLO":
+            return b"250-bench\r\n250-8BITMIME\r\n250 SIZE 10000000\r\n"
+        if word == b"RCPT":
+            self._recipient = line.partition(b"<")[2].partition(b">")[0].decode()
+        if word == b"DATA":
+            self._in_data = True
+            return b"354 go on\r\n"
+        if word == b"QUIT":
+            return b"221 bye\r\n"
+        return b"250 ok\r\n"
