@@ -127,7 +127,7 @@ async def _open_counts(session: AsyncSession, seen: ColumnElement[bool]) -> dict
         .where(Incident.open_key.is_not(None), seen)
         .group_by(Incident.alarm_class)
     )
-    return dict(rows.tuples().all())
+    return {str(name): int(count) for name, count in rows.all()}
 
 
 async def _incidents(session: AsyncSession, *conditions: ColumnElement[bool]) -> list[IncidentCard]:
@@ -224,7 +224,7 @@ async def _fill_site(session: AsyncSession, card: SiteCard, active: dict[str, li
         .where(Detector.site_id == card.id, Detector.status != "retired")
         .group_by(Detector.status)
     )
-    by_status = dict(counts.tuples().all())
+    by_status = {str(status): int(count) for status, count in counts.all()}
     card.count = sum(by_status.values())
     card.unregistered = by_status.get("unregistered", 0)
     rows = await session.execute(

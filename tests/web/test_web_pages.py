@@ -1,0 +1,249 @@
+"""The pages through the door a browser uses: who sees what, in which language, and signing in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+
+import httpx
+import pytest
+from babel.messages.pofile import read_po
+
+import alerts.models  # noqa: F401  # its tables belong to the metadata
+from alerts.models import AlarmRecord, Incident
+from edge.wire.clock import EARLIEST_US, ManualClock
+from edge.wire.messages import CLASS_OF
+from gateway.app import create_app
+from gateway.live import Hub
+from gateway.metrics import Metrics
+from gateway.models import LatestReading, SiteState
+from gateway.web import routes
+from gateway.web.words import LANGUAGES, words_for
+from registry.db import Base, Database
+from registry.identity import Identity
+from registry.models import Detector, Household, RoleGrant, Site
+from registry.sealed import ensure_keyring
+from tests.api.conftest import cheap_passwords
+
+NOW_US = EARLIEST_US + 200_000_000_000_000
+PASSWORD = "correct horse battery"
+LOCALE = Path(routes.__file__).parent / "locale"
+
+
+@dataclass
+class Web:
+    """A browser without JavaScript, and the city behind it."""
+
+    browser: httpx.AsyncClient
+    database: Database
+    settings: SimpleNamespace
+    people: Identity
+
+    async def sign_in(self, login: str) -> httpx.Response:
+        form = {"login": login, "password": PASSWORD, "next": "/"}
+        return await self.browser.post("/signin", data=form)
+
+
+@pytest.fixture
+async def web(tmp_path: Path) -> AsyncIterator[Web]:
+    database = Database(f"sqlite:///{tmp_path}/city.db")
+    async with database.engine.begin() as connection:
+        await connection.run_sync(Base.metadata.create_all)
+    clock = ManualClock(NOW_US)
+    people = Identity(database, clock, passwords=cheap_passwords())
+    settings = SimpleNamespace(open_overview=False, open_metrics=False)
+    city = SimpleNamespace(
+        database=database, clock=clock, keyring=ensure_keyring(tmp_path / "keys"), hub=Hub(Metrics()),
+        settings=settings, wake_alerts=lambda: None, wake_configs=lambda: None,
+    )  # fmt: skip
+    app = create_app(city, identity=people, extra=[routes.router])  # type: ignore[arg-type]
+    routes.mount_static(app)
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="https://utaa.test") as browser:
+        yield Web(browser, database, settings, people)
+    await database.close()
+
+
+async def _somebody(web: Web, login: str, role: str, unit: str | None = None) -> None:
+    person = await web.people.new_person(login, PASSWORD, [])
+    async with web.database.write() as session:
+        session.add(RoleGrant(person_id=person, role=role, unit_code=unit))
+
+
+async def _a_fire(web: Web, site: str = "s1", unit: str = "1125", label: str = "GER-1") -> None:
+    """A home with a smoke detector in alarm, and a quiet one that nobody has registered."""
+    async with web.database.write() as session:
+        session.add(Site(id=site, title=f"Цэг {site}", unit_code=unit, created_us=1))
+        await session.flush()
+        session.add(SiteState(site_id=site, state="online", heard_us=NOW_US))
+        session.add(Household(id=f"h-{site}", label=label, site_id=site, unit_code=unit, created_us=1))
+        await session.flush()
+        for name, household in ((f"d1-{site}", f"h-{site}"), (f"d2-{site}", None)):
+            session.add(
+                Detector(
+                    id=name, site_id=site, source="native", address=name, household_id=household,
+                    status="in_service" if household else "unregistered",
+                    place="зуух" if household else "",
+                )
+            )  # fmt: skip
+            session.add(
+                LatestReading(
+                    detector_id=name, site_id=site, time_us=NOW_US, optical_density_db_m=1.234
+                )
+            )
+        session.add(
+            Incident(
+                id=f"i-{site}", open_key=f"h-{site}/fire", subject_kind="household",
+                subject_id=f"h-{site}", site_id=site, household_id=f"h-{site}", unit_code=unit,
+                hazard="fire", alarm_class="alarm", state="opened",
+                raised_us=NOW_US - 60_000_000, opened_us=NOW_US,
+            )
+        )  # fmt: skip
+        await session.flush()
+        session.add(
+            AlarmRecord(
+                id=f"a-{site}", site_id=site, epoch="e", detector_id=f"d1-{site}", kind="smoke",
+                alarm_class="alarm", raised_us=NOW_US - 60_000_000, revision=1, reason="smoke",
+                arrived_us=NOW_US, incident_id=f"i-{site}",
+            )
+        )  # fmt: skip
+
+
+async def test_a_visitor_is_sent_to_the_first_start_and_later_to_signing_in(web: Web) -> None:
+    assert (await web.browser.get("/")).headers["location"] == "/setup"
+    await _somebody(web, "duty.one", "duty")
+    assert (await web.browser.get("/")).headers["location"] == "/signin"
+    assert (await web.browser.get("/overview")).status_code == 401
+    assert (await web.browser.get("/changes")).status_code == 401
+
+
+async def test_the_first_administrator_is_made_on_the_page_by_the_code(web: Web) -> None:
+    code = await web.people.ensure_setup_code()
+    form = {"code": "WRON-GWRO-NGWR-ONGW", "login": "boss", "password": PASSWORD}
+    refused = await web.browser.post("/setup", data=form)
+    assert refused.status_code == 400
+    assert words_for("mn")("That code is wrong, used or too old.") in refused.text
+    made = await web.browser.post("/setup", data={**form, "code": code or ""})
+    assert made.headers["location"] == "/signin"
+    assert (await web.sign_in("boss")).headers["location"] == "/"
+
+
+async def test_the_overview_says_what_burns_in_mongolian_and_in_english(web: Web) -> None:
+    await _somebody(web, "duty.one", "duty")
+    await _a_fire(web)
+    await web.sign_in("duty.one")
+    page = (await web.browser.get("/")).text
+    assert '<html lang="mn">' in page
+    assert "Одоо 1 айл аюулд байна" in page
+    assert "GER-1" in page and "зуух" in page
+    assert "1.23" in page
+    assert "Бүртгээгүй" in page
+    english = (await web.browser.get("/?lang=en")).text
+    assert "Homes in danger now: 1" in english
+    assert '<html lang="en">' in (await web.browser.get("/")).text  # it is remembered
+
+
+async def test_a_quiet_city_says_so(web: Web) -> None:
+    web.settings.open_overview = True
+    page = (await web.browser.get("/")).text
+    assert "Бүх зүйл хэвийн" in page
+    assert words_for("mn")("No site has reported yet.") in page
+
+
+async def test_an_open_overview_shows_the_page_but_not_the_button(web: Web) -> None:
+    await _a_fire(web)
+    web.settings.open_overview = True
+    page = (await web.browser.get("/")).text
+    assert "GER-1" in page
+    assert "/acknowledge" not in page
+    refused = await web.browser.post("/incidents/i-s1/acknowledge")
+    assert refused.status_code == 401
+
+
+async def test_a_right_bounded_to_a_district_shows_that_district_alone(web: Web) -> None:
+    await _a_fire(web, "s1", "112573", "GER-MINE")
+    await _a_fire(web, "s2", "111664", "GER-OTHER")
+    await _somebody(web, "duty.north", "duty", unit="1125")
+    await web.sign_in("duty.north")
+    page = (await web.browser.get("/")).text
+    assert "GER-MINE" in page
+    assert "GER-OTHER" not in page
+    assert "Одоо 1 айл" in page
+
+
+async def test_acknowledging_needs_the_sessions_own_token(web: Web) -> None:
+    await _a_fire(web)
+    await _somebody(web, "duty.one", "duty")
+    await web.sign_in("duty.one")
+    bare = await web.browser.post("/incidents/i-s1/acknowledge")
+    assert bare.status_code == 403
+    page = (await web.browser.get("/")).text
+    csrf = re.search(r'name="csrf" value="([^"]+)"', page)
+    assert csrf
+    done = await web.browser.post("/incidents/i-s1/acknowledge", data={"csrf": csrf[1]})
+    assert done.status_code == 303
+    assert "хүлээн авсан" in (await web.browser.get("/")).text
+    async with web.database.read() as session:
+        incident = await session.get(Incident, "i-s1")
+        assert incident is not None and incident.acknowledged_us == NOW_US
+
+
+async def test_signing_in_never_leads_out_of_the_site(web: Web) -> None:
+    await _somebody(web, "duty.one", "duty")
+    for bad in ("https://evil.test/", "//evil.test/", "/\\evil.test"):
+        web.browser.cookies.clear()
+        form = {"login": "duty.one", "password": PASSWORD, "next": bad}
+        assert (await web.browser.post("/signin", data=form)).headers["location"] == "/"
+
+
+async def test_somebody_signed_in_can_sign_in_as_somebody_else(web: Web) -> None:
+    await _somebody(web, "duty.one", "duty")
+    await _somebody(web, "duty.two", "duty")
+    await web.sign_in("duty.one")
+    form = (await web.browser.get("/signin")).text
+    csrf = re.search(r'name="csrf" value="([^"]+)"', form)
+    assert csrf
+    fields = {"login": "duty.two", "password": PASSWORD, "next": "/", "csrf": csrf[1]}
+    assert (await web.browser.post("/signin", data=fields)).headers["location"] == "/"
+
+
+async def test_a_wrong_password_keeps_the_name_and_says_so(web: Web) -> None:
+    await _somebody(web, "duty.one", "duty")
+    form = {"login": "duty.one", "password": "not the password", "next": "/"}
+    answer = await web.browser.post("/signin", data=form)
+    assert answer.status_code == 401
+    assert 'value="duty.one"' in answer.text
+    assert words_for("mn")("Wrong name or password.") in answer.text
+
+
+async def test_what_a_clerk_or_device_wrote_is_text_and_never_markup(web: Web) -> None:
+    web.settings.open_overview = True
+    await _a_fire(web, label="<script>alert(1)</script>")
+    page = (await web.browser.get("/")).text
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert" in page
+
+
+def test_every_text_a_template_asks_for_is_in_both_catalogues() -> None:
+    asked = set(CLASS_OF)
+    for template in (LOCALE.parent / "templates").glob("*.html"):
+        asked |= set(re.findall(r"""words\(["']([^"']+)["']""", template.read_text()))
+    for language in LANGUAGES:
+        path = LOCALE / language / "LC_MESSAGES" / "pages.po"
+        with path.open("rb") as file:
+            texts = {str(m.id): str(m.string) for m in read_po(file, locale=language) if m.id}
+        assert not asked - set(texts), language
+        assert all(texts.values()), language
+        for key, text in texts.items():
+            assert re.findall(r"{\w+}", key) == re.findall(r"{\w+}", text), key
+
+
+def test_mongolian_pages_hold_no_english_words() -> None:
+    with (LOCALE / "mn" / "LC_MESSAGES" / "pages.po").open("rb") as file:
+        for message in read_po(file, locale="mn"):
+            text = re.sub(r"{\w+}", "", str(message.string))
+            if message.id not in ("", "English", "ppm"):
+                assert not re.search(r"[A-Za-z]{2,}", text), message.id
