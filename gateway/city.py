@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from alerts.policy import DEFAULT_POLICY, Policy
 from edge.wire.clock import Clock, clock_from_text
 from edge.wire.identity import new_id
 from gateway import schema
@@ -55,6 +56,8 @@ class City:
     #: the id of this database: new for a new one, and given a new value after a restore
     store_id: str
     health: Health = field(default_factory=Health)
+    #: who is told when; of the city's own file if there is one
+    policy: Policy = DEFAULT_POLICY
     #: called when there are notifications to send; set by whoever runs the worker
     wake_alerts: Callable[[], None] = lambda: None
     #: called when a site's configuration may have changed; set by the ingest worker

@@ -11,6 +11,7 @@ from typing import Annotated, NoReturn
 import structlog
 import typer
 
+from alerts.dryrun import PolicyError
 from alerts.settings import SettingsError as AlertSettingsError
 from alerts.settings import load_settings as load_alert_settings
 from gateway.schema import SchemaError
@@ -73,7 +74,7 @@ def serve(
         _fail(f"cannot listen on {error}: stop the other program or choose another --port")
     except DatabaseUnavailable as error:
         _fail(f"database: {error}: start it, or correct database_url")
-    except (SchemaError, AlertSettingsError) as error:
+    except (SchemaError, AlertSettingsError, PolicyError) as error:
         _fail(str(error))
     except KeyringError as error:
         _fail(f"key file: {error}")

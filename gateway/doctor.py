@@ -30,8 +30,8 @@ _SITES_SHOWN = 50
 async def city_report(settings: GatewaySettings) -> dict[str, Any]:
     """Everything ``utaa doctor`` says of the city; never raises for what it finds broken.
 
-    Keys: ``ok``; ``database``, ``broker``, ``store``, each ``{"ok": bool, "what": text}`` and more; and,
-    where the database answers, ``set_aside``, ``sites``, ``detectors``.
+    Keys: ``ok``; ``database``, ``broker``, ``store`` (each ``{"ok": bool, "what": text}`` and more);
+    where the database answers also ``set_aside``, ``sites``, ``detectors``.
     """
     database = Database(settings.effective_database_url)
     try:

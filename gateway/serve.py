@@ -20,6 +20,7 @@ from fastapi import FastAPI
 
 from alerts.channels.base import Channel
 from alerts.channels.opening import open_channels
+from alerts.dryrun import load_policy
 from alerts.settings import AlertSettings
 from alerts.worker import Worker
 from edge.wire.clock import US_PER_S
@@ -79,6 +80,7 @@ async def serve(
     stop = stop or asyncio.Event()
     with _listening(settings.host, settings.port) as listener:
         async with open_city(settings) as city:
+            city.policy = load_policy(alert_settings.policy_file)
             channels = open_channels(alert_settings, data_dir=settings.data_dir)
             worker = _alerts_worker(city, alert_settings, channels)
             with _signals(stop):
@@ -146,6 +148,8 @@ def _alerts_worker(city: City, settings: AlertSettings, channels: Mapping[str, C
         city.clock,
         settings.worker,
         keyring=city.keyring,
+        policy=city.policy,
+        public_url=settings.public_url,
         on_change=lambda incident_id: city.hub.publish("incident", {"incident": incident_id}),
     )
 

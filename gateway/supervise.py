@@ -56,7 +56,9 @@ class Supervisor:
                 await session.execute(
                     update(SiteState).where(SiteState.site_id == site_id).values(state="silent")
                 )
-                applied = await incidents.site_event(session, site_id, "silent", now_us)
+                applied = await incidents.site_event(
+                    session, site_id, "silent", now_us, policy=self._city.policy
+                )
                 notified += applied.notified
         for site_id in silent:
             log.warning("site.silent", site=site_id)

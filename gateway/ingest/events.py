@@ -190,6 +190,7 @@ class EventLane:
                 age_ms=event.age_ms,
                 clock_synced=event.clock_synced,
                 now_us=now_us,
+                policy=self._city.policy,
             )
             _note_applied(outcome, applied, event.site)
         else:
@@ -202,7 +203,9 @@ class EventLane:
         self, session: AsyncSession, event: Event, outcome: _Outcome, now_us: int
     ) -> None:
         if await sites.apply_note(session, event) and event.note:
-            applied = await incidents.site_event(session, event.site, event.note[:60], now_us)
+            applied = await incidents.site_event(
+                session, event.site, event.note[:60], now_us, policy=self._city.policy
+            )
             _note_applied(outcome, applied, event.site)
             outcome.live.append(("site", {"site": event.site, "note": event.note[:60]}))
 
@@ -214,7 +217,11 @@ class EventLane:
         epoch = await sites.ensure_epoch(session, snapshot.site, snapshot.epoch, now_us=now_us)
         new_epoch = epoch.snapshot_us is None and await sites.is_newest_epoch(session, epoch)
         results = await incidents.apply_snapshot(
-            session, snapshot=snapshot, now_us=now_us, new_epoch=new_epoch
+            session,
+            snapshot=snapshot,
+            now_us=now_us,
+            new_epoch=new_epoch,
+            policy=self._city.policy,
         )
         if epoch.snapshot_us is None:
             epoch.snapshot_us = now_us
@@ -229,7 +236,9 @@ class EventLane:
         before = await sites.apply_heartbeat(session, pulse, now_us=now_us)
         outcome.pulses.append(pulse)
         if before == "silent":
-            applied = await incidents.site_event(session, pulse.site, "back", now_us)
+            applied = await incidents.site_event(
+                session, pulse.site, "back", now_us, policy=self._city.policy
+            )
             _note_applied(outcome, applied, pulse.site)
         if before != "online":
             outcome.live.append(("site", {"site": pulse.site, "state": "online"}))

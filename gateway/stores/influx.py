@@ -11,6 +11,7 @@ it names none (a limit, a field of another type), halves are tried until they ar
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import re
 from collections.abc import Sequence
@@ -50,6 +51,8 @@ LINES_PER_REQUEST = 10_000
 #: Requests spent on finding bad lines in one write; what is still unclear is set aside whole.
 MAX_PROBES = 200
 _GZIP_LEVEL = 1
+#: How 1.x says that a database does not exist.
+_MISSING = "database not found"
 _WRITE_TIMEOUT_S, _READ_TIMEOUT_S, _CHECK_TIMEOUT_S = 30.0, 30.0, 5.0
 
 
@@ -146,10 +149,13 @@ class InfluxStore:
 
     async def _make_database(self, why: str) -> None:
         """On 1.x a missing database is made, if we may; elsewhere an operator has to."""
-        if "database not found" not in why:
+        if _MISSING not in why:
             return
         days = self._retention_days
-        await self._ask(f"CREATE DATABASE {identifier(self._bucket)} WITH DURATION {days}d", "POST")
+        statement = f"CREATE DATABASE {identifier(self._bucket)} WITH DURATION {days}d"
+        # 2.x and 3 do not know this statement, or we may not: then the next write says what is missing
+        with contextlib.suppress(StoreMisconfigured):
+            await self._ask(statement, "POST")
 
     # -- reading ------------------------------------------------------------------------------
 
@@ -198,13 +204,12 @@ class InfluxStore:
     async def check(self) -> None:
         try:
             async with asyncio.timeout(_CHECK_TIMEOUT_S):
-                await self._ask("SHOW MEASUREMENTS LIMIT 1")
+                series = await self._ask("SHOW DATABASES")
+                known = {row[0] for one in series for row in one.get("values", [])}
+                if self._bucket not in known:
+                    await self._make_database(_MISSING)
         except TimeoutError:
             raise StoreUnavailable(f"{self.title}: no answer in {_CHECK_TIMEOUT_S:g} s") from None
-        except StoreMisconfigured as error:
-            if "database not found" not in str(error):
-                raise
-            await self._make_database(str(error))
 
     async def report(self) -> dict[str, Any]:
         return {"kind": "influxdb", "url": self.title.split(" ")[1], "bucket": self._bucket}
@@ -237,6 +242,8 @@ class InfluxStore:
             )
         if answer.status_code >= 500:
             raise StoreUnavailable(f"{self.title}: {answer.status_code} {text[:200]}")
+        if _MISSING in text and method == "GET":
+            return []  # nothing was ever written: the first write makes it
         if text or answer.status_code >= 400:
             raise StoreMisconfigured(f"{self.title}: {text[:200] or answer.status_code}")
         return [series for result in results for series in result.get("series", [])]

@@ -330,6 +330,10 @@ async def test_a_missing_database_is_made_where_that_is_allowed(
     influx_database: Any, unique: str
 ) -> None:
     store = influx_at(influx_database.url, f"{unique}_new")
+    assert await store.count(None, **ALL) == 0
+    await store.check()
+    assert {"name": f"{unique}_new"} in await influx_database.server.query("SHOW DATABASES")
+    await influx_database.server.drop_database(f"{unique}_new")
     await store.write([frame([co("d1", ODD)])])
     assert await store.count("d1", **ALL) == 1
     await store.close()
