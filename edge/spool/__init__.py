@@ -1,6 +1,7 @@
 """The spool: everything a site has decided and measured, on disk until the city has it.
 
-Cast: ``Spool`` (the one writer, group commit), ``Batch`` and ``Draft`` (what one transaction takes),
+Cast: ``Spool`` (the one writer, group commit), ``Outlook`` (its reading side, which never waits for a
+commit), ``Batch`` and ``Draft`` (what one transaction takes),
 ``PendingEvent`` and ``PendingFrame`` (what the link sends), ``DataFolder`` (the lock that keeps a
 second agent out), ``thinning`` (what gives way when the disk is full), ``inspect`` (a look from
 outside, read-only).

@@ -13,7 +13,6 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from itertools import zip_longest
 from pathlib import Path
 
 import msgspec
@@ -21,12 +20,11 @@ import msgspec
 from edge.spool import schema
 from edge.spool.acknowledging import Acknowledger
 from edge.spool.files import drop_ballast, mark_damaged, take_ballast
+from edge.spool.outlook import Outlook
 from edge.spool.rows import (
     ActiveAlarm,
     Batch,
     Draft,
-    PendingEvent,
-    PendingFrame,
     Queued,
     Room,
     Settled,
@@ -38,7 +36,7 @@ from edge.spool.thinning import DROP_LEVEL, thin
 from edge.spool.undated import MAX_UNDATED, Offset, bounded, dated, exact
 from edge.wire.clock import EARLIEST_US, US_PER_S, Clock
 from edge.wire.frames import MAX_READINGS, chunks, decode_frame, encode_frame, frame_from_readings
-from edge.wire.messages import Ack, Alarm, DeviceFact, Event
+from edge.wire.messages import Ack, DeviceFact, Event
 from edge.wire.readings import Reading
 
 #: A frame is sent when it holds this many readings …
@@ -58,7 +56,6 @@ RECENT_FRAMES = 64
 
 _tail_encoder = msgspec.msgpack.Encoder()
 _tail_decoder = msgspec.msgpack.Decoder(list[Reading])
-_alarm_decoder = msgspec.json.Decoder(Alarm)
 _fact_decoder = msgspec.json.Decoder(DeviceFact)
 _json = msgspec.json.Encoder()
 
@@ -70,7 +67,7 @@ def _no_probe(point: str) -> None:
     """Called at every commit point; a test that kills the process there gives another."""
 
 
-class Spool:
+class Spool(Outlook):
     """A site's spool (see the module). Open it only while its ``DataFolder`` is held."""
 
     def __init__(
@@ -96,9 +93,8 @@ class Spool:
         self._frame_linger_s = frame_linger_s
         self._probe = probe
         self._lock = threading.RLock()
-        self._read_lock = threading.Lock()
         self._db, self.reset = schema.open_or_reset(path, clock.now_us())
-        self._reader = schema.connect_reader(path)
+        super().__init__(path)
         take_ballast(path)
         self._load()
 
@@ -130,8 +126,8 @@ class Spool:
 
     def close(self) -> None:
         """Close the files. Nothing is lost without it."""
-        with self._lock, self._read_lock:
-            self._reader.close()
+        self.close_outlook()
+        with self._lock:
             self._db.close()
 
     # -- committing ---------------------------------------------------------------------------
@@ -360,19 +356,6 @@ class Spool:
         """Every detector's alarm state."""
         return dict(self._db.execute("SELECT detector, body FROM state"))
 
-    def active(self) -> dict[tuple[str, str], ActiveAlarm]:
-        """Every alarm that is not cleared, by (detector, kind)."""
-        with self._read_lock:
-            rows = self._reader.execute(
-                "SELECT detector, kind, mono_us, boot, synced, body FROM active"
-            ).fetchall()
-        return {
-            (detector, kind): ActiveAlarm(
-                alarm=_alarm_decoder.decode(body), mono_us=mono_us, boot=boot, synced=bool(synced)
-            )
-            for detector, kind, mono_us, boot, synced, body in rows
-        }
-
     def devices(self) -> dict[str, DeviceFact]:
         """What is known of every device seen."""
         rows = self._db.execute("SELECT detector, body FROM device")
@@ -401,48 +384,10 @@ class Spool:
         with self._lock:
             return self.last_event_seq, self.active()
 
-    def pending_events(self, limit: int, exclude: set[int]) -> list[PendingEvent]:
-        """Events to send: by class, newest raise first; without those under way."""
-        with self._read_lock:
-            rows = self._reader.execute(
-                "SELECT seq, rank, at_us, mono_us, boot, synced, body FROM event WHERE acked_us IS NULL"
-                " ORDER BY rank, raised_us DESC, seq LIMIT ?",
-                (limit + len(exclude),),
-            ).fetchall()
-        return [PendingEvent(*row) for row in rows if row[0] not in exclude][:limit]
-
-    def pending_frames(self, limit: int, exclude: set[int]) -> list[PendingFrame]:
-        """Frames to send: newest and oldest in turn, so that live data stays live behind a backlog."""
-        with self._read_lock:
-            newest, oldest = (
-                [
-                    seq
-                    for (seq,) in self._reader.execute(
-                        f"SELECT seq FROM frame WHERE acked_us IS NULL ORDER BY seq {order} LIMIT ?",  # noqa: S608
-                        (limit + len(exclude),),
-                    )
-                    if seq not in exclude
-                ]
-                for order in ("DESC", "ASC")
-            )
-            mixed = [seq for pair in zip_longest(newest, oldest) for seq in pair if seq is not None]
-            rows = (
-                self._reader.execute("SELECT seq, readings, body FROM frame WHERE seq=?", (seq,))
-                for seq in list(dict.fromkeys(mixed))[:limit]
-            )
-            return [PendingFrame(*row) for found in rows for row in found]
-
     def queued(self) -> Queued:
         """How far behind the city is."""
-        with self._read_lock:
-            (events,) = self._reader.execute(
-                "SELECT count(*) FROM event WHERE acked_us IS NULL"
-            ).fetchone()
-            (readings,) = self._reader.execute(
-                "SELECT coalesce(sum(readings), 0) FROM frame WHERE acked_us IS NULL"
-            ).fetchone()
-            used = _used_bytes(self._reader)
-        return Queued(events, readings + len(self._open) + self.undated, used)
+        queued = self.queued_rows()
+        return queued._replace(readings=queued.readings + len(self._open) + self.undated)
 
     # -- acknowledgements ---------------------------------------------------------------------
 
@@ -473,11 +418,6 @@ class Spool:
         if self.used_bytes() < self._quota_bytes:
             take_ballast(self.path)
         return room
-
-    def used_bytes(self) -> int:
-        """Bytes of the file that hold something."""
-        with self._read_lock:
-            return _used_bytes(self._reader)
 
     def make_room(self, *, at_least_bytes: int = 0) -> Room:
         """Bring the spool within its quota: first what is acknowledged, then by the stated rule.
@@ -551,10 +491,3 @@ class Spool:
             "UPDATE frame SET readings=?, thinned=?, body=? WHERE seq=?",
             (thinned.count, level, encode_frame(thinned), seq),
         )
-
-
-def _used_bytes(db: sqlite3.Connection) -> int:
-    (pages,) = db.execute("PRAGMA page_count").fetchone()
-    (free,) = db.execute("PRAGMA freelist_count").fetchone()
-    (size,) = db.execute("PRAGMA page_size").fetchone()
-    return int((pages - free) * size)
