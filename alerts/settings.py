@@ -72,6 +72,20 @@ class WebPushSettings(BaseModel):
     allow_private: bool = False
 
 
+class SmsSettings(BaseModel):
+    """An SMS gateway that speaks Kannel's ``sendsms``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    url: str = "http://127.0.0.1:13013/cgi-bin/sendsms"
+    user: str = "utaa"
+    password_file: Path | None = None
+    #: the number or word that the telephone shows, where the carrier allows one
+    sender: str = ""
+    timeout_s: Seconds = 10.0
+    concurrency: Annotated[int, Field(ge=1, le=50)] = 4
+
+
 class WorkerSettings(BaseModel):
     """How deliveries are worked off. All in real seconds, also when the clock runs faster."""
 
@@ -95,6 +109,7 @@ class AlertSettings(BaseSettings):
 
     smtp: SmtpSettings | None = None
     webpush: WebPushSettings | None = None
+    sms: SmsSettings | None = None
     worker: WorkerSettings = WorkerSettings()
     #: the city's own rules; without it the built-in ones
     policy_file: Path | None = None

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from alerts.channels.base import Channel
 from alerts.channels.email import EmailChannel
+from alerts.channels.sms import SmsChannel
 from alerts.channels.vapid import Vapid, ensure_vapid
 from alerts.channels.webpush import WebPushChannel
 from alerts.settings import AlertSettings, SettingsError
@@ -27,6 +28,8 @@ def open_channels(settings: AlertSettings, *, data_dir: Path = _DATA_DIR) -> dic
         )
     if settings.webpush is not None:
         channels["webpush"] = WebPushChannel(settings.webpush, open_vapid(settings, data_dir))
+    if settings.sms is not None:
+        channels["sms"] = SmsChannel(settings.sms, password=read_secret(settings.sms.password_file))
     return channels
 
 
