@@ -49,8 +49,9 @@ _NOISE_PPM, _NOISE_FLIPS = 60.0, 20
 _STUCK_PPM = 10.0
 #: A channel that started high is believed again below this [D].
 _BELIEVED_PPM = 30.0
-#: "CO rises too": this much, and this much above its own slow mean of 15 min [D].
-_SUPPORT_PPM, _SUPPORT_RISE_PPM, _SLOW_US = 15.0, 10.0, 15 * US_PER_MIN
+#: "CO rises too": this much, and this much above its own slow mean of 15 min; a stove being lit gives
+#: less, most evenings [D].
+_SUPPORT_PPM, _SUPPORT_RISE_PPM, _SLOW_US = 30.0, 20.0, 15 * US_PER_MIN
 
 _WATCHED = causes.CO_DOSE | causes.CO_EXPOSURE
 

@@ -20,8 +20,8 @@ from edge.wire.readings import Reading
 
 Input = Reading | Tick | Settings | Presence
 
-#: Humidity this far above its own mean of 30 min is steam [D].
-_STEAM_PCT, _HUMIDITY_SLOW_US = 6.0, 30 * US_PER_MIN
+#: Humidity this far above its own mean of 30 min, or above the last value, is steam or fog [D].
+_STEAM_PCT, _STEAM_JUMP_PCT, _HUMIDITY_SLOW_US = 6.0, 5.0, 30 * US_PER_MIN
 _FIRE_KINDS = frozenset({"smoke", "co", "heat"})
 _GONE = causes.SILENT | causes.NETWORK_SAYS_GONE
 
@@ -177,14 +177,15 @@ def _hear(state: State, reading: Reading, now: int) -> None:
 def _hear_humidity(state: State, humidity: float, now: int) -> None:
     slow = state.humidity_slow_pct
     if slow is None:
-        slow = humidity
+        slow = state.humidity_pct = humidity
     else:
         elapsed = now - state.humidity_us
         slow += (humidity - slow) * (elapsed / (_HUMIDITY_SLOW_US + elapsed))
     state.humidity_slow_pct = slow
     state.humidity_us = now
-    if humidity - slow >= _STEAM_PCT:
+    if humidity - slow >= _STEAM_PCT or humidity - state.humidity_pct >= _STEAM_JUMP_PCT:
         state.steam_us = now
+    state.humidity_pct = humidity
 
 
 def _only_worse(state: State, reading: Reading) -> Reading:

@@ -28,8 +28,9 @@ _NEVER_HOT_C = 35.0
 _CLEAR_C = 6.0
 #: What no room with a detector in it can honestly be; a first value above the third is a bad channel.
 _COLDEST_C, _HOTTEST_C, _FIRST_HOTTEST_C = -60.0, 600.0, 150.0
-#: "Temperature rises too", as support for smoke [D]: this fast, from this on.
-_SUPPORT_C_PER_US, _SUPPORT_C = 3.0 / US_PER_MIN, 20.0
+#: "Temperature rises too", as support for smoke [D]: this fast, and this much above its own mean of
+#: half an hour, so that warmth coming back after the door was open is none.
+_SUPPORT_C_PER_US, _SUPPORT_C, _USUAL_US = 3.0 / US_PER_MIN, 4.0, 30 * US_PER_MIN
 
 
 def hear(state: State, celsius: float, now: int) -> None:
@@ -40,7 +41,7 @@ def hear(state: State, celsius: float, now: int) -> None:
         state.temperature_us = now
         return
     if held is None:
-        state.temperature_slow_c = celsius
+        state.temperature_slow_c = state.temperature_usual_c = celsius
         state.temperature_interval_us = state.interval_us or _INTERVAL_GUESS_US
     else:
         elapsed = now - state.temperature_us
@@ -53,12 +54,14 @@ def hear(state: State, celsius: float, now: int) -> None:
             state.temperature_interval_us = interval + ((min(elapsed, 4 * interval) - interval) >> 3)
         slow = state.temperature_slow_c
         state.temperature_slow_c = slow + (celsius - slow) * (elapsed / (TAU_US + elapsed))
+        usual = state.temperature_usual_c
+        state.temperature_usual_c = usual + (celsius - usual) * (elapsed / (_USUAL_US + elapsed))
     state.temperature_c = celsius
     state.temperature_us = now
     state.faults &= ~causes.TEMPERATURE_OUT_OF_RANGE
     rise = rise_c_per_us(state)
-    if rise >= _SUPPORT_C_PER_US and celsius >= _SUPPORT_C:
-        state.support_us = now
+    if rise >= _SUPPORT_C_PER_US and celsius - state.temperature_usual_c >= _SUPPORT_C:
+        state.support_us = state.heat_support_us = now
     if celsius >= _NEVER_HOT_C or state.hot_us != NEVER or state.causes & causes.HEAT_LEVEL:
         _judge(state, celsius, rise, now)
 

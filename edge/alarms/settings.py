@@ -47,7 +47,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     smoke_db_m: Positive = 0.15
     #: the same while CO or temperature rise too [D]
     smoke_supported_db_m: Positive = 0.10
-    #: from here on smoke is confirmed within ``smoke_sure_confirm_s`` however slow the sampling [D]
+    #: so dense, and with heat rising, smoke is confirmed this soon however slow the sampling [D]
     smoke_sure_db_m: Positive = 1.0
     smoke_sure_confirm_s: Positive = 10.0
     #: shortest and longest confirmation at ``smoke_db_m``; in between 1.25 sampling intervals [D]
@@ -65,7 +65,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     #: while somebody has muted it, fresh smoke needs this much: 4 %/ft, the top of UL 217 [M]
     smoke_muted_db_m: Positive = 0.58
     #: smoke that looks like cooking (steam with it, no heat, no CO) waits at most this long [D]
-    cooking_wait_s: Positive = 90.0
+    cooking_wait_s: Positive = 200.0
     #: and no more than this is cooking: 4 %/ft [M]
     cooking_max_db_m: Positive = 0.58
 

@@ -6,12 +6,14 @@ and never beyond ``smoke_drift_max_db_m``. So compensation can hide no more than
 gets there the detector needs cleaning.
 
 **Confirmation** is a dose like CO's: smoke at the threshold fills it in 1.25 sampling intervals
-(between two stated bounds), twice as dense smoke in half of it, yet one sample alone never fills it,
-unless the sampling is slow and the smoke is dense (``smoke_sure_db_m``). Between half the threshold and
-the threshold it empties slowly, below it quickly. The last value is held a few intervals.
+(between two stated bounds), twice as dense smoke in half of it, but never in less than one interval.
+One high value alone fills it only if no other follows for 2.5 intervals or the longest bound times
+two; the next value then either bears it out, and the time since the first counts in full, or it does
+not. Between half the threshold and the threshold the dose empties slowly, below it quickly. The last
+value is held a few intervals. Dense smoke (``smoke_sure_db_m``) with rising heat needs no second value.
 
 **Together with others** (CO or temperature rising in the last five minutes) the threshold is lower and
-the time half. Smoke with steam and without heat or CO looks like cooking and waits for
+the time half. Smoke with steam and without heat or much CO looks like cooking and waits for
 ``cooking_wait_s``. While somebody has muted the detector, fresh smoke needs 4 %/ft.
 
 Optical density in dB/m is 10 × base-10 density per metre; from obscuration o in %/ft it is
@@ -41,9 +43,13 @@ _INTERVAL_GUESS_US = 10 * US_PER_S
 _HOLD_INTERVALS, _HOLD_MIN_US, _HOLD_MAX_US = 3, 15 * US_PER_S, 15 * US_PER_MIN
 #: Confirmation in intervals at the threshold, and at least, however dense the smoke.
 _CONFIRM_INTERVALS, _SHORTEST_INTERVALS = 1.25, 1.05
+#: A value that no other followed counts after this many intervals, at most twice the longest bound.
+_ALONE_INTERVALS = 2.5
 #: Evidence from another sense counts this long; steam this long.
 SUPPORT_US = 5 * US_PER_MIN
 STEAM_US = 10 * US_PER_MIN
+#: CO that cooking on a sound stove does not make [D].
+_BEYOND_COOKING_PPM = 60.0
 #: Roughness is half the mean change of the change (about the noise's sigma; a ramp has none), over 16
 #: values, each counted up to the last of these. From the first on single values are not believed, from
 #: the second on the channel is at fault, below the third no longer [D].
@@ -125,17 +131,33 @@ def _first(state: State, od: float, now: int) -> None:
 
 def _judge_level(state: State, above: float, now: int) -> None:
     """Close the running segment of the dose and start one at the new level."""
+    quiet = state.settings.smoke_db_m * state.settings.smoke_clear_ratio
+    if state.od_alone_rate:
+        if above >= quiet:
+            state.od_rate = state.od_alone_rate
+        state.od_alone_rate = 0
     state.od_dose = dose_at(state, now)
     state.od_seg_us = now
     interval = state.od_interval_us
     state.od_until_us = now + max(_HOLD_MIN_US, min(_HOLD_INTERVALS * interval, _HOLD_MAX_US))
-    state.od_rate = _rate_of(state, above, now)
-    threshold = state.settings.smoke_db_m * state.settings.smoke_clear_ratio
-    if above >= threshold:
+    rate = _rate_of(state, above, now)
+    if rate > 0 and not state.od_dose:
+        rate = _alone(state, rate, above, now)
+    state.od_rate = rate
+    if above >= quiet:
         state.od_low_us = NEVER
     elif state.od_low_us == NEVER:
         state.od_low_us = now
     plan(state)
+
+
+def _alone(state: State, rate: int, above: float, now: int) -> int:
+    """The slower rate of a first high value, until the next one bears it out."""
+    if above >= state.settings.smoke_sure_db_m and now - state.heat_support_us <= SUPPORT_US:
+        return rate
+    wait_us = min(int(_ALONE_INTERVALS * state.od_interval_us), 2 * state.limits.smoke_confirm_max_us)
+    state.od_alone_rate = rate
+    return min(rate, FULL // max(wait_us, 1))
 
 
 def _rate_of(state: State, above: float, now: int) -> int:
@@ -145,14 +167,14 @@ def _rate_of(state: State, above: float, now: int) -> int:
         limits.smoke_confirm_min_us,
         min(int(_CONFIRM_INTERVALS * interval), limits.smoke_confirm_max_us),
     )
-    supported = now - state.support_us <= SUPPORT_US
+    supported = _supported(state, now)
     threshold = settings.smoke_supported_db_m if supported else settings.smoke_db_m
     if state.flags & Flag.MUTED and now - state.mute_us < limits.mute_max_us:
         threshold = max(threshold, settings.smoke_muted_db_m)
     if above < threshold:
         return -FULL // (longest if above < 0.5 * threshold else 4 * longest)
     shortest = min(int(_SHORTEST_INTERVALS * interval), longest)
-    if above >= settings.smoke_sure_db_m:
+    if above >= settings.smoke_sure_db_m and now - state.heat_support_us <= SUPPORT_US:
         shortest = min(shortest, limits.smoke_sure_us)
     time_us = max(int(longest * threshold / above), shortest)
     if supported:
@@ -162,8 +184,17 @@ def _rate_of(state: State, above: float, now: int) -> int:
     return FULL // max(time_us, 1)
 
 
+def _supported(state: State, now: int) -> bool:
+    """Whether another sense rises too. With steam, CO of a stove being lit is part of cooking."""
+    if now - state.heat_support_us <= SUPPORT_US:
+        return True
+    if now - state.support_us > SUPPORT_US:
+        return False
+    return now - state.steam_us > STEAM_US or (state.co_ppm or 0.0) >= _BEYOND_COOKING_PPM
+
+
 def _looks_like_cooking(state: State, above: float, now: int) -> bool:
-    """Steam in the last minutes, no dense smoke, and neither CO nor heat with it."""
+    """Steam in the last minutes and no dense smoke; asked only where no other sense supports it."""
     return now - state.steam_us <= STEAM_US and above < state.settings.cooking_max_db_m
 
 

@@ -90,6 +90,8 @@ class Memory(msgspec.Struct, kw_only=True, array_like=True, gc=False):
     od_until_us: int = 0
     od_dose: int = 0
     od_rate: int = 0
+    #: the rate this segment will have had if the next value bears out its first one
+    od_alone_rate: int = 0
     od_low_us: int = NEVER
     od_same_us: int = 0
     od_move: float = 0.0
@@ -97,6 +99,7 @@ class Memory(msgspec.Struct, kw_only=True, array_like=True, gc=False):
     od_smooth: float = 0.0
     od_due_us: int = NEVER
     support_us: int = -NEVER
+    heat_support_us: int = -NEVER
     steam_us: int = -NEVER
 
     # heat and the rest of the air
@@ -104,10 +107,12 @@ class Memory(msgspec.Struct, kw_only=True, array_like=True, gc=False):
     temperature_us: int = 0
     temperature_interval_us: int = 0
     temperature_slow_c: float = 0.0
+    temperature_usual_c: float = 0.0
     hot_us: int = NEVER
     heat_due_us: int = NEVER
     humidity_slow_pct: float | None = None
     humidity_us: int = 0
+    humidity_pct: float = 0.0
     #: whether CO2 (1) and O2 (2) were heard before
     air_seen: int = 0
     #: when to look next whether a channel fell silent
