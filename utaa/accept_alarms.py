@@ -10,6 +10,7 @@ The result is written to ``docs/alarm-acceptance.md`` together with how much of 
 
 from __future__ import annotations
 
+import hashlib
 import multiprocessing
 import statistics
 import time
@@ -22,9 +23,11 @@ import msgspec
 import numpy as np
 import typer
 
+import edge.alarms
 from edge.alarms import Change, Settings, State, Tick, initial, step
 from edge.wire.messages import CLASS_OF
 from edge.wire.readings import Reading
+from utaa import ger_year
 from utaa.ger_year import MINUTES, Day, Fire, fire, home, year
 
 _US_PER_S = 1_000_000
@@ -57,6 +60,8 @@ class GerResult(msgspec.Struct, omit_defaults=True):
     fire_db_m: float = 0.0
     #: smoke alarms while a pan really burnt: a nuisance, but no false alarm
     burnt_pans: int = 0
+    #: what decided and what was modelled: a line of another program is not resumed
+    program: str = ""
 
 
 @dataclass
@@ -171,11 +176,20 @@ def _burn(
 
 
 def _live(job: tuple[int, int, int]) -> bytes:
-    return msgspec.json.encode(live(*job)) + b"\n"
+    return msgspec.json.encode(live(*job))
 
 
-def finished(progress: Path, days: int) -> dict[int, GerResult]:
-    """Gers already in the progress file with that many days; a torn last line is dropped."""
+def program_of(seed: int) -> str:
+    """A fingerprint of the decision, the model and the seed."""
+    digest = hashlib.blake2b(str(seed).encode(), digest_size=8)
+    modules = sorted(Path(edge.alarms.__file__).parent.glob("*.py"))
+    for path in [*modules, Path(ger_year.__file__)]:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def finished(progress: Path, days: int, program: str) -> dict[int, GerResult]:
+    """Gers of this program already in the progress file; a torn last line is dropped."""
     done: dict[int, GerResult] = {}
     if not progress.exists():
         return done
@@ -184,7 +198,7 @@ def finished(progress: Path, days: int) -> dict[int, GerResult]:
             result = msgspec.json.decode(line, type=GerResult)
         except msgspec.DecodeError:
             continue
-        if result.days == days:
+        if result.days == days and result.program == program:
             done[result.ger] = result
     return done
 
@@ -201,16 +215,18 @@ def accept(
     seed: Annotated[int, typer.Option(help="of all chance")] = 20260131,
 ) -> None:
     """Let gers live a year and burn once; resume where the progress file ends; write the report."""
-    done = finished(progress, days)
+    program = program_of(seed)
+    done = finished(progress, days, program)
     todo = [(ger, days, seed) for ger in range(gers) if ger not in done]
     until = time.monotonic() + minutes * 60 if minutes else None
     began = time.monotonic()
     context = multiprocessing.get_context("spawn")
     with progress.open("ab") as log, context.Pool(max(1, jobs)) as pool:
         for count, line in enumerate(pool.imap_unordered(_live, todo), start=1):
-            log.write(line)
-            log.flush()
             result = msgspec.json.decode(line, type=GerResult)
+            result.program = program
+            log.write(msgspec.json.encode(result) + b"\n")
+            log.flush()
             done[result.ger] = result
             each_s = (time.monotonic() - began) / count
             typer.echo(
