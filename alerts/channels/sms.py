@@ -1,8 +1,8 @@
 """SMS through an HTTP gateway that speaks Kannel's ``sendsms`` (Kannel itself, playSMS, Jasmin, …).
 
 A fire is told in one part: Cyrillic travels as UCS-2, 70 characters in one SMS and 67 in each part of
-a longer one. 202 means that the gateway took it, not that a telephone rang. In Mongolia an SMS is one-way:
-nobody answers it, so its link is the way to acknowledge.
+a longer one. 202 means that the gateway took it, not that a telephone rang. In Mongolia an SMS is
+one-way: nobody can acknowledge by answering it.
 """
 
 from __future__ import annotations
