@@ -92,10 +92,13 @@ class NativeSource:
         self._builder = Builder(site, self.name)
 
     def filters(self) -> list[str]:
-        return [detector_topic("+", "reading"), detector_topic("+", "status")]
+        # The whole tree, so that a mistyped topic is counted and shown instead of never heard.
+        return [f"{ROOT}/detector/#"]
 
     def decode(self, message: RawMessage) -> Decoded:
         address, leaf = _parse_topic(message.topic)
+        if leaf == "command":
+            return Decoded()  # our own orders to devices pass here too
         fact = self._builder.fact(address)
         if leaf == "status":
             return self._status(message, fact)
@@ -171,9 +174,12 @@ def _says_alarm(native: _Native) -> bool:
     return bool(native.smoke_alarm or native.co_alarm or native.heat_alarm)
 
 
+_LEAVES = ("reading", "status", "command")
+
+
 def _parse_topic(topic: str) -> tuple[str, str]:
     parts = topic.split("/")
-    if len(parts) == 5 and topic.startswith(f"{ROOT}/detector/") and parts[4] in ("reading", "status"):
+    if len(parts) == 5 and topic.startswith(f"{ROOT}/detector/") and parts[4] in _LEAVES:
         return parts[3], parts[4]
     raise WireError("unknown_topic", f"{topic[:80]!r} is no topic of a native detector")
 

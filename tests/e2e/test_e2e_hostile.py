@@ -39,6 +39,7 @@ BAD_PAYLOADS: list[tuple[str, bytes, str]] = [
     (READING, b'{"co_ppm": 1e999}', "not_finite"),
     (READING, b'{"temperature_c": -3000}', "out_of_range"),
     (READING, b"", "empty"),
+    ("utaa/v1/detector/smoke-1/raeding", b'{"co_ppm": 1}', "unknown_topic"),
 ]
 #: Times no device can have: the reading is used with the time of its arrival, and counted.
 BAD_TIMES = {"1970-01-01T00:00:05Z": "time_too_old", "2100-01-01T00:00:00Z": "time_in_future"}
