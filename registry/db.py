@@ -2,20 +2,24 @@
 
 ``Database`` gives two kinds of session. ``read()`` may run at any time beside others. ``write()`` is
 one transaction: on SQLite it begins IMMEDIATE, so two writers wait for each other instead of failing
-in the middle, and commits at the end of the block or rolls back on an exception.
+in the middle, and commits at the end of the block or rolls back on an exception. Writers of one
+process queue in order of arrival: SQLite itself lets them try again after ever longer pauses.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import Any
 
 from sqlalchemy import MetaData, event, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase
+
+from registry import inline_sqlite
 
 #: How long a writer waits for another on SQLite before it gives up.
 _BUSY_TIMEOUT_S = 30
@@ -74,6 +78,13 @@ class Database:
             event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
             event.listen(self.engine.sync_engine, "begin", _begin_sqlite)
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
+        self._writing = self._sessions
+        self._turn: asyncio.Lock | None = None
+        self._writer: AsyncEngine | None = None
+        if self.is_sqlite and make_url(self.url).database not in (None, "", ":memory:"):
+            self._turn = asyncio.Lock()
+            self._writer = _inline_engine(self.url)
+            self._writing = async_sessionmaker(self._writer, expire_on_commit=False)
 
     def __str__(self) -> str:
         return make_url(self.url).render_as_string(hide_password=True)
@@ -87,7 +98,7 @@ class Database:
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncSession]:
         """One transaction, committed at the end of the block."""
-        async with self._sessions() as session:
+        async with self._turn or nullcontext(), self._writing() as session:
             await session.connection(execution_options={"utaa_write": True})
             yield session
             await session.commit()
@@ -103,6 +114,20 @@ class Database:
 
     async def close(self) -> None:
         await self.engine.dispose()
+        if self._writer is not None:
+            await self._writer.dispose()
+
+
+def _inline_engine(url: str) -> AsyncEngine:
+    engine = create_async_engine(
+        make_url(url).set(drivername=inline_sqlite.DRIVER),
+        connect_args={"timeout": _BUSY_TIMEOUT_S, "check_same_thread": False},
+        pool_size=1,
+        max_overflow=0,
+    )
+    event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+    event.listen(engine.sync_engine, "begin", _begin_inline)
+    return engine
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
@@ -118,3 +143,8 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
 def _begin_sqlite(connection: Any) -> None:
     write = connection.get_execution_options().get("utaa_write")
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def _begin_inline(connection: Any) -> None:
+    """The wait for another process's transaction is spent in a thread."""
+    inline_sqlite.in_thread(connection.connection.driver_connection.execute, "BEGIN IMMEDIATE")
