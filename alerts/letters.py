@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import structlog
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -17,6 +18,8 @@ from alerts.texts.compose import Trouble
 from registry.households import ADDRESS, CHANNEL_ADDRESS
 from registry.models import Contact, ContactChannel, Detector, Household, Site
 from registry.sealed import Keyring, KeyringError
+
+log = structlog.get_logger(__name__)
 
 #: A message that was not delivered by then is of no use: an alarm after a day, the rest after three.
 _TTL_S = {0: 24 * 3600, 1: 72 * 3600, 2: 72 * 3600}
@@ -62,6 +65,9 @@ async def write_letters(
             )
         except KeyringError:
             message = Outcome("retry", "address_sealed")
+        except Exception as error:  # one message that cannot be written must not stop the others
+            log.error("alerts.unwritable", delivery=lease.delivery_id, error=type(error).__name__)
+            message = Outcome("refused", "unwritable")
         letters.append(Letter(lease, row.incident.id, message))
     return letters
 

@@ -14,6 +14,8 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from pathlib import Path
+from traceback import extract_tb
 
 import structlog
 from sqlalchemy import select
@@ -105,6 +107,11 @@ class Worker:
                     trouble_wait_s = _TROUBLE_WAIT_S[0]
                 except (DBAPIError, OSError) as error:
                     log.warning("alerts.database_failed", error=type(error).__name__)
+                    wait_s = trouble_wait_s
+                    trouble_wait_s = min(2 * trouble_wait_s, _TROUBLE_WAIT_S[1])
+                except Exception as error:
+                    # a fault of ours: alarms of others must still go out, so it is told and tried again
+                    log.error("alerts.pass_failed", error=type(error).__name__, where=_where(error))
                     wait_s = trouble_wait_s
                     trouble_wait_s = min(2 * trouble_wait_s, _TROUBLE_WAIT_S[1])
                 with suppress(TimeoutError):
@@ -251,6 +258,12 @@ class Worker:
             del self._ended[: len(batch)]
             for incident_id in {incident_id for _, incident_id, _ in batch if incident_id}:
                 self._on_change(incident_id)
+
+
+def _where(error: Exception) -> str:
+    """The place of a fault, without the values that a traceback may show."""
+    frames = extract_tb(error.__traceback__)
+    return " < ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames[:-4:-1])
 
 
 async def _climbs(session: AsyncSession, now_us: int) -> bool:

@@ -28,6 +28,7 @@ REASONS: dict[str, str] = {
     "address_dead": "the subscription has ended",
     "policy_refused": "the provider refuses the message",
     "too_large": "the message is larger than the provider takes",
+    "unwritable": "its words could not be put together: a fault of this program",
     "not_configured": "this channel is not set up here",
     # unknown: handed over, the answer was lost
     "answer_lost": "the connection ended after the message was handed over, before the answer",

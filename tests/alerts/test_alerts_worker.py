@@ -293,3 +293,44 @@ async def test_changes_are_announced_once_they_are_on_record(town: Town) -> None
     await town.alarm()
     await town.worker(ScriptedChannel(), on_change=changed.append).run_until_idle()
     assert set(changed) == {incident.id for incident in await town.all(Incident)}
+
+
+async def test_one_message_that_cannot_be_written_stops_no_other(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import alerts.letters as module
+
+    original = module.compose
+    broken = iter([True])
+
+    def compose(*args, **kwargs):  # type: ignore[no-untyped-def]
+        if next(broken, False):
+            raise KeyError(MAILS[0])
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(module, "compose", compose)
+    await town.alarm()
+    channel = ScriptedChannel()
+    await town.worker(channel).run_until_idle()
+    assert (1, "refused", "unwritable") in await town.attempts()
+    assert len({message.address for message in channel.sent}) == 2, "told by the next rung"
+
+
+async def test_a_pass_that_fails_by_a_fault_of_ours_is_tried_again(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = Queue.has_due
+    faults = iter([True])
+
+    async def has_due(self, session, now_us):  # type: ignore[no-untyped-def]
+        if next(faults, False):
+            raise RuntimeError("a bug")
+        return await original(self, session, now_us)
+
+    monkeypatch.setattr(Queue, "has_due", has_due)
+    await town.alarm()
+    worker = town.worker(ScriptedChannel())
+    task = asyncio.create_task(worker.run())
+    await until(lambda: _settled(town, 2), "both accepted")
+    worker.stop()
+    await task
