@@ -14,6 +14,8 @@ from edge.wire.messages import CLASS_OF
 from edge.wire.units import BY_NAME, QUANTITY_NAMES
 
 _COLOURS = {"alarm": "#c62828", "supervisory": "#ef6c00", "trouble": "#546e7a"}
+#: Where the name without its unit does not say what it is.
+_LABELS = {"optical_density_db_m": "smoke", "pm25_ug_m3": "PM2.5"}
 #: More lines than this in one picture tell nobody anything.
 _MAX_LINES = 40
 
@@ -40,7 +42,9 @@ def draw(
     for panel, (quantity, lines) in zip(panels[:, 0], series.items(), strict=True):
         for detector, (times, values) in list(lines.items())[:_MAX_LINES]:
             panel.plot(times, values, linewidth=1, label=detector or quantity)
-        panel.set_ylabel(f"{quantity.rsplit('_', 1)[0]} [{BY_NAME[quantity].unit}]")
+        panel.set_ylabel(
+            f"{_LABELS.get(quantity, quantity.rsplit('_', 1)[0])} [{BY_NAME[quantity].unit}]"
+        )
         if len(lines) > 1:
             panel.legend(fontsize="small")
         _mark(panel, changes)

@@ -119,7 +119,8 @@ def resettle(state: State, now: int, old_hold_us: int) -> None:
     if until > state.co_seg_us:
         _close_segment(state, until)
         state.co_seg_us = until
-    state.co_until_us += state.limits.co_hold_us - old_hold_us
+    held_us = state.co_until_us - old_hold_us + state.limits.co_hold_us
+    state.co_until_us = max(held_us, state.co_seg_us)
     state.co_rate = rate_of(state, state.co_ppm)
     plan(state)
 

@@ -138,6 +138,7 @@ def _judge_level(state: State, above: float, now: int) -> None:
         state.od_alone_rate = 0
     state.od_dose = dose_at(state, now)
     state.od_seg_us = now
+    unknown = state.od_until_us < now
     interval = state.od_interval_us
     state.od_until_us = now + max(_HOLD_MIN_US, min(_HOLD_INTERVALS * interval, _HOLD_MAX_US))
     rate = _rate_of(state, above, now)
@@ -146,8 +147,11 @@ def _judge_level(state: State, above: float, now: int) -> None:
     state.od_rate = rate
     if above >= quiet:
         state.od_low_us = NEVER
-    elif state.od_low_us == NEVER:
-        state.od_low_us = now
+    else:
+        if state.od_low_us == NEVER or unknown:
+            state.od_low_us = now
+        # a device that reports on change says "clean" once and then nothing
+        state.od_until_us = max(state.od_until_us, now + state.limits.smoke_clear_us)
     plan(state)
 
 
@@ -166,6 +170,7 @@ def _rate_of(state: State, above: float, now: int) -> int:
     longest = max(
         limits.smoke_confirm_min_us,
         min(int(_CONFIRM_INTERVALS * interval), limits.smoke_confirm_max_us),
+        1,
     )
     supported = _supported(state, now)
     threshold = settings.smoke_supported_db_m if supported else settings.smoke_db_m

@@ -25,6 +25,7 @@ from edge.alarms import (
     step,
 )  # fmt: skip
 from edge.alarms.bench import decide as bench_decide
+from edge.alarms.co import dose_at
 from edge.alarms.replay import replay
 from edge.wire.messages import CLASS_OF
 from edge.wire.readings import Flag, Reading
@@ -504,3 +505,23 @@ def test_the_bench_counts_decisions_and_states() -> None:
     result = bench_decide(0.2)
     assert result["decisions_per_s"] > 20_000
     assert 0 < result["state_bytes_mean"] <= result["state_bytes_max"] <= MAX_STATE_BYTES
+
+
+def test_a_shorter_hold_never_runs_a_dose_backwards() -> None:
+    detector = Detector(co_exposure=False)
+    for n in range(20):
+        detector.hear(n * 60, co_ppm=100.0)
+    before = dose_at(detector.state, at(19 * 60))
+    detector.feed(Settings(co_exposure=False, co_hold_s=5.0), 19 * 60 + 30)
+    detector.hear(30 * 60, co_ppm=100.0)
+    assert dose_at(detector.state, at(30 * 60)) >= before > 0
+
+
+def test_the_shortest_settings_one_may_choose_still_decide() -> None:
+    tiny = dict.fromkeys(("smoke_confirm_min_s", "smoke_confirm_max_s", "smoke_sure_confirm_s"), 1e-09)
+    detector = Detector(**tiny, cooking_wait_s=1e-9, co_hold_s=1e-9, channel_silent_s=1e-9)
+    for n in range(50):
+        detector.hear(
+            n * 0.01, co_ppm=500.0, optical_density_db_m=0.0 if n < 20 else 9.0, temperature_c=20.0 + n
+        )
+    assert "smoke" in detector.active

@@ -111,6 +111,18 @@ def test_a_cleared_smoke_alarm_raises_again_on_the_next_breach() -> None:
     assert kinds == ["raise", "clear", "raise"]
 
 
+def test_a_device_that_says_clean_once_and_then_nothing_clears_after_a_minute() -> None:
+    _, samples = clean_then(2, [0.5] * 10 + [0.01])
+    changes = [c for c in turns(readings(samples)) if c.kind == "smoke"]
+    assert [c.transition for c in changes] == ["raise", "clear"]
+    assert (changes[1].at_us - START_US) / 1e6 == pytest.approx(samples[-1][0] + 60.0)
+
+
+def test_a_device_that_falls_silent_in_smoke_does_not_clear() -> None:
+    _, samples = clean_then(2, [0.5] * 10)
+    assert [c.transition for c in turns(readings(samples)) if c.kind == "smoke"] == ["raise"]
+
+
 def test_a_reason_and_its_numbers_come_with_every_transition() -> None:
     _, samples = clean_then(2, [0.5] * 20)
     change = turns(readings(samples))[0]
