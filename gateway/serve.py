@@ -31,7 +31,7 @@ from gateway.ingest.patience import until_done
 from gateway.ingest.worker import IngestWorker
 from gateway.settings import GatewaySettings
 from gateway.supervise import Supervisor
-from gateway.web import routes
+from gateway.web import answers, routes
 from registry.identity import Identity
 
 #: Open requests get this long to finish; live streams are ended at once.
@@ -123,7 +123,7 @@ async def _run(
 
 
 def _application(city: City, identity: Identity) -> FastAPI:
-    app = create_app(city, identity=identity, extra=[routes.router])
+    app = create_app(city, identity=identity, extra=[routes.router, answers.router])
     routes.mount_static(app)
     return app
 

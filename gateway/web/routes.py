@@ -53,7 +53,7 @@ async def home(request: Request, asker: Anybody) -> Response:
     reach = _reach(request, asker)
     if reach is None:
         return RedirectResponse(await _first_door(request), 303)
-    return _page("overview.html", request, asker, **await _overview(request, asker, reach))
+    return page_of("overview.html", request, asker, **await _overview(request, asker, reach))
 
 
 @router.get("/overview")
@@ -62,7 +62,7 @@ async def overview_fragment(request: Request, asker: Anybody) -> Response:
     reach = _reach(request, asker)
     if reach is None:
         return HTMLResponse("", 401)
-    return _page("overview_fragment.html", request, asker, **await _overview(request, asker, reach))
+    return page_of("overview_fragment.html", request, asker, **await _overview(request, asker, reach))
 
 
 @router.get("/changes")
@@ -70,7 +70,7 @@ async def changes(request: Request, asker: Anybody) -> Response:
     """A stream that says only *that* something changed; the page then asks what."""
     if _reach(request, asker) is None:
         return HTMLResponse("", 401)
-    hub = _city(request).hub
+    hub = city_of(request).hub
 
     async def ticks() -> AsyncIterator[dict[str, str]]:
         with hub.subscribe(frozenset({"incident", "site", "detector", "reading"})) as watcher:
@@ -83,7 +83,7 @@ async def changes(request: Request, asker: Anybody) -> Response:
 @router.get("/signin")
 async def sign_in_form(request: Request, asker: Anybody, next: str = "/") -> Response:
     """The form."""
-    return _page("signin.html", request, asker, problem=None, login=None, next=next)
+    return page_of("signin.html", request, asker, problem=None, login=None, next=next)
 
 
 @router.post("/signin")
@@ -107,9 +107,9 @@ async def sign_in(
             else "Too many attempts. Wait a little and try again."
         )
         status = 401 if isinstance(error, WrongCredentials) else 429
-        return _page(
+        return page_of(
             "signin.html", request, asker, status=status,
-            problem=_words(request)(problem), login=login, next=next,
+            problem=words_of(request)(problem), login=login, next=next,
         )  # fmt: skip
     response = RedirectResponse(_inside(next), 303)
     response.set_cookie(
@@ -133,7 +133,7 @@ async def sign_out(request: Request, asker: Anybody) -> Response:
 @router.get("/setup")
 async def set_up_form(request: Request, asker: Anybody, code: str = "") -> Response:
     """The first administrator's form."""
-    return _page("setup.html", request, asker, problem=None, login=None, code=code)
+    return page_of("setup.html", request, asker, problem=None, login=None, code=code)
 
 
 @router.post("/setup")
@@ -150,12 +150,12 @@ async def set_up(
             code, login, password, origin=origin_of(request)
         )
     except (WrongCredentials, Throttled, BadLogin, WeakPassword) as error:
-        words = _words(request)
+        words = words_of(request)
         text = {
             WrongCredentials: words("That code is wrong, used or too old."),
             Throttled: words("Too many attempts. Wait a little and try again."),
         }.get(type(error), str(error))
-        return _page("setup.html", request, asker, status=400, problem=text, login=login, code=code)
+        return page_of("setup.html", request, asker, status=400, problem=text, login=login, code=code)
     return RedirectResponse("/signin", 303)
 
 
@@ -166,14 +166,15 @@ async def acknowledge(
     asker: Annotated[Asker, Depends(need("incident.acknowledge", by_object=True))],
 ) -> Response:
     """Somebody at the desk has taken the incident."""
-    await desk.acknowledge(_city(request), asker, incident_id)
+    await desk.acknowledge(city_of(request), asker, incident_id)
     return RedirectResponse("/", 303)
 
 
 # --- shared ------------------------------------------------------------------------------------------
 
 
-def _city(request: Request) -> City:
+def city_of(request: Request) -> City:
+    """The city behind this request."""
     city: City = request.app.state.city
     return city
 
@@ -183,11 +184,11 @@ def _reach(request: Request, asker: Asker) -> Reach | None:
     try:
         return require_somewhere(asker.actor, "incident.read")
     except Forbidden:
-        return Reach(everywhere=True) if _city(request).settings.open_overview else None
+        return Reach(everywhere=True) if city_of(request).settings.open_overview else None
 
 
 async def _overview(request: Request, asker: Asker, reach: Reach) -> dict[str, Any]:
-    city = _city(request)
+    city = city_of(request)
     now_us = city.clock.now_us()
     async with city.database.read() as session:
         return {
@@ -204,7 +205,7 @@ async def _first_door(request: Request) -> str:
         if "lang" in request.query_params
         else ""
     )
-    async with _city(request).database.read() as session:
+    async with city_of(request).database.read() as session:
         nobody = await session.scalar(select(Person.id).limit(1)) is None
     return ("/setup" if nobody else "/signin") + query
 
@@ -214,20 +215,28 @@ def _inside(address: str) -> str:
     return address if address.startswith("/") and address[1:2] not in ("/", "\\") else "/"
 
 
-def _words(request: Request) -> Words:
+def words_of(request: Request) -> Words:
+    """The visitor's language: asked for, remembered, or Mongolian."""
     asked = request.query_params.get("lang") or request.cookies.get(_LANGUAGE_COOKIE)
     return words_for(asked if asked in LANGUAGES else DEFAULT_LANGUAGE)
 
 
-def _page(
-    template: str, request: Request, asker: Asker, *, status: int = 200, **values: Any
+def page_of(
+    template: str,
+    request: Request,
+    asker: Asker,
+    *,
+    status: int = 200,
+    plain: bool = False,
+    **values: Any,
 ) -> Response:
-    words = _words(request)
+    """A page in the visitor's language. A plain one is for people who never sign in."""
+    words = words_of(request)
     html = _templates.get_template(template).render(
         words=words,
         signed_in=asker.known is not None,
         csrf=asker.known.csrf if asker.known else "",
-        plain=False,
+        plain=plain,
         **values,
     )
     response = HTMLResponse(html, status)

@@ -193,7 +193,11 @@ def test_a_cleared_status_says_nothing_and_another_word_is_refused(
     assert refused(decode, b"maybe", STATUS) == "wrong_type"
 
 
-@pytest.mark.parametrize("topic", ["utaa/v1/detector/k/command", "utaa/v1/detector/reading", "x", ""])
+def test_our_own_order_to_a_detector_is_no_payload_of_it(decode: Callable[..., Decoded]) -> None:
+    assert decode({"v": 1, "action": "silence"}, "utaa/v1/detector/k/command") == Decoded()
+
+
+@pytest.mark.parametrize("topic", ["utaa/v1/detector/k/raeding", "utaa/v1/detector/reading", "x", ""])
 def test_another_topic_is_refused(decode: Callable[..., Decoded], topic: str) -> None:
     assert refused(decode, {"co_ppm": 1}, topic) == "unknown_topic"
 

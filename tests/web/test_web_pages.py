@@ -13,18 +13,19 @@ import pytest
 from babel.messages.pofile import read_po
 
 import alerts.models  # noqa: F401  # its tables belong to the metadata
-from alerts.models import AlarmRecord, Incident
+from alerts.acknowledge import issue
+from alerts.models import AlarmRecord, Incident, Notification
 from edge.wire.clock import EARLIEST_US, ManualClock
 from edge.wire.messages import CLASS_OF
 from gateway.app import create_app
 from gateway.live import Hub
 from gateway.metrics import Metrics
 from gateway.models import LatestReading, SiteState
-from gateway.web import routes
+from gateway.web import answers, routes
 from gateway.web.words import LANGUAGES, words_for
 from registry.db import Base, Database
 from registry.identity import Identity
-from registry.models import Detector, Household, RoleGrant, Site
+from registry.models import Contact, Detector, Household, RoleGrant, Site
 from registry.sealed import ensure_keyring
 from tests.api.conftest import cheap_passwords
 
@@ -41,6 +42,7 @@ class Web:
     database: Database
     settings: SimpleNamespace
     people: Identity
+    city: SimpleNamespace
 
     async def sign_in(self, login: str) -> httpx.Response:
         form = {"login": login, "password": PASSWORD, "next": "/"}
@@ -59,11 +61,11 @@ async def web(tmp_path: Path) -> AsyncIterator[Web]:
         database=database, clock=clock, keyring=ensure_keyring(tmp_path / "keys"), hub=Hub(Metrics()),
         settings=settings, wake_alerts=lambda: None, wake_configs=lambda: None,
     )  # fmt: skip
-    app = create_app(city, identity=people, extra=[routes.router])  # type: ignore[arg-type]
+    app = create_app(city, identity=people, extra=[routes.router, answers.router])  # type: ignore[arg-type]
     routes.mount_static(app)
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="https://utaa.test") as browser:
-        yield Web(browser, database, settings, people)
+        yield Web(browser, database, settings, people, city)
     await database.close()
 
 
@@ -189,6 +191,49 @@ async def test_acknowledging_needs_the_sessions_own_token(web: Web) -> None:
     async with web.database.read() as session:
         incident = await session.get(Incident, "i-s1")
         assert incident is not None and incident.acknowledged_us == NOW_US
+
+
+async def _link(web: Web) -> str:
+    """The address in the message that the household of site s1 was sent."""
+    async with web.database.write() as session:
+        name = web.city.keyring.seal("Жишээ", "contact.name")
+        session.add(Contact(id="c1", household_id="h-s1", name=name, position=1))
+        await session.flush()
+        session.add(
+            Notification(
+                id="n1", incident_id="i-s1", contact_id="c1", message="fire", language="mn",
+                created_us=NOW_US,
+            )
+        )  # fmt: skip
+    return f"/a/{issue(web.city.keyring, 'i-s1', 'n1', NOW_US)}"
+
+
+async def test_one_tap_on_the_link_answers_but_a_preview_does_not(web: Web) -> None:
+    await _a_fire(web)
+    link = await _link(web)
+    for _ in range(2):  # a preview fetches it too
+        page = await web.browser.get(link)
+        assert page.status_code == 200
+        assert words_for("mn")("I have seen it") in page.text
+    async with web.database.read() as session:
+        incident = await session.get_one(Incident, "i-s1")
+        assert incident.acknowledged_us is None
+    assert (await web.browser.post(link)).status_code == 303
+    after = (await web.browser.get(link)).text
+    assert words_for("mn")("Somebody has answered. Thank you.") in after
+    async with web.database.read() as session:
+        incident = await session.get_one(Incident, "i-s1")
+        assert (incident.acknowledged_us, incident.acknowledged_by) == (NOW_US, "contact 1")
+
+
+async def test_a_forged_or_cut_link_says_so_and_still_names_101(web: Web) -> None:
+    await _a_fire(web)
+    link = await _link(web)
+    for bad in (link[:-1] + ("A" if link[-1] != "A" else "B"), "/a/nonsense"):
+        answer = await web.browser.get(bad)
+        assert answer.status_code == 410
+        assert "101" in answer.text
+        assert (await web.browser.post(bad)).status_code == 410
 
 
 async def test_signing_in_never_leads_out_of_the_site(web: Web) -> None:
