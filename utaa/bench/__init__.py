@@ -66,3 +66,31 @@ def alarm(
         folder,
         as_json,
     )  # fmt: skip
+
+
+@app.command()
+def ingest(
+    rows: Annotated[
+        int, typer.Option(min=1, help="Stop when so many readings are stored.")
+    ] = 2_200_000,
+    detectors: Annotated[int, typer.Option(min=1)] = 220_000,
+    per_frame: Annotated[int, typer.Option(min=1, max=4096, help="Readings in a frame.")] = 200,
+    readings_per_s: Annotated[
+        float, typer.Option(min=0, help="0: as fast as they are acknowledged; the city: 3667 or 22000.")
+    ] = 0.0,
+    influx: Annotated[bool, typer.Option(help="Into InfluxDB instead of SQLite.")] = False,
+    full: _Full = False,
+    as_json: _Json = False,
+    folder: _Folder = None,
+) -> None:
+    """Frames of a whole city into the reading store; with --full until 100 million are stored."""
+    from utaa.bench.ingest import run_ingest
+
+    _run(
+        lambda path, teller: run_ingest(
+            folder=path, teller=teller, rows=100_000_000 if full else rows, detectors=detectors,
+            per_frame=per_frame, per_s=readings_per_s, influx=influx,
+        ),
+        folder,
+        as_json,
+    )  # fmt: skip

@@ -89,7 +89,7 @@ def _describe(
         )  # fmt: skip
     rows[Detector].append(
         {"id": detector_id(home.site, "native", home.detector), "site_id": home.site,
-         "source": "native", "address": home.detector, "status": "registered",
+         "source": "native", "address": home.detector, "status": "in_service",
          "household_id": household, "place": "", "alarm_settings": {}, "registered_us": now_us}
     )  # fmt: skip
 
