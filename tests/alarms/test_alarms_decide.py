@@ -525,3 +525,19 @@ def test_the_shortest_settings_one_may_choose_still_decide() -> None:
             n * 0.01, co_ppm=500.0, optical_density_db_m=0.0 if n < 20 else 9.0, temperature_c=20.0 + n
         )
     assert "smoke" in detector.active
+
+
+@given(streams, st.lists(st.floats(0, 20_000), max_size=20))
+@settings(max_examples=100, deadline=None)
+def test_a_tick_nobody_asked_for_never_changes_any_sense(stream: list[Any], ticks: list[float]) -> None:
+    steady, poked = Detector(**CHOSEN), Detector(**CHOSEN)
+    idle = sorted(ticks)
+    for event in stream_readings(stream):
+        seconds = (event.time_us - START_US) / S
+        while idle and idle[0] < seconds:
+            poked.wait(idle[0])
+            poked.feed(Tick(), idle.pop(0))
+        for detector in (steady, poked):
+            detector.wait(seconds)
+            detector.feed(event, seconds)
+    assert steady.changes == poked.changes
