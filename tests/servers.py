@@ -16,12 +16,9 @@ import asyncio
 import contextlib
 import email
 import email.policy
-import getpass
 import os
 import shutil
-import signal
 import ssl
-import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -31,12 +28,12 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn, TypeVar, cast
 from uuid import uuid4
 
-import asyncpg
 import pytest
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from utaa.certificates import make_certificate
-from utaa.servers import LOCALHOST, Child, Influx, Mosquitto, Server, ServerError, answers, find_program
+from utaa.postgres import Postgres
+from utaa.servers import LOCALHOST, Influx, Mosquitto, Server
 
 T = TypeVar("T")
 
@@ -146,85 +143,6 @@ async def influx_database(influx: Influx, unique: str) -> AsyncIterator[InfluxDa
 
 
 # --- PostgreSQL -------------------------------------------------------------------------------
-
-#: Durability costs time and means nothing for a database of one test run.
-_POSTGRES_SETTINGS = (
-    "--fsync=off",
-    "--synchronous-commit=off",
-    "--full-page-writes=off",
-    "--max-connections=200",
-    "--unix-socket-directories=",
-    f"--listen-addresses={LOCALHOST}",
-    "--timezone=UTC",
-)
-
-
-class Postgres(Server):
-    """PostgreSQL of the newest installed version. It refuses root, so root lends it a user."""
-
-    name = "PostgreSQL"
-    role = "utaa"
-    stop_signal = signal.SIGINT  # SIGTERM waits for clients that never leave
-
-    @staticmethod
-    def program(name: str) -> str | None:
-        versions = Path("/usr/lib/postgresql").glob(f"*/bin/{name}")
-        newest = max(versions, key=lambda path: float(path.parts[4]), default=None)
-        return str(newest) if newest else find_program(name)
-
-    @staticmethod
-    def user() -> str | None:
-        return "postgres" if getpass.getuser() == "root" else None
-
-    def __init__(self) -> None:
-        folder = Path(tempfile.mkdtemp(prefix="utaa-postgres-"))
-        if user := self.user():
-            shutil.chown(folder, user, user)
-        super().__init__(folder)
-
-    def address(self, database: str) -> str:
-        return f"postgresql://{self.role}@{self.host}:{self.port}/{database}"
-
-    async def _launch(self) -> None:
-        initdb, postgres = self.program("initdb"), self.program("postgres")
-        if initdb is None or postgres is None:
-            raise ServerError("PostgreSQL is not installed: sudo apt-get install postgresql")
-        data = self.folder / "data"
-        if not data.exists():
-            await self._initialise(initdb, data)
-        child = Child("postgres", self.folder / "postgres.log", user=self.user())
-        self._children.append(child)
-        child.spawn([postgres, "-D", str(data), f"--port={self.port}", *_POSTGRES_SETTINGS])
-        await child.until(self._serves)
-
-    async def _initialise(self, initdb: str, data: Path) -> None:
-        child = Child("initdb", self.folder / "initdb.log", user=self.user())
-        child.spawn(
-            [initdb, "-D", str(data), "-U", self.role, "-A", "trust", "-E", "UTF8",
-             "--locale=C.UTF-8", "--no-sync"]
-        )  # fmt: skip
-        while child.alive:
-            await asyncio.sleep(0.02)
-        if child.returncode:
-            raise ServerError(f"initdb ended with code {child.returncode}: {child.tail()}")
-
-    async def _serves(self) -> bool:
-        if not await answers(self.port):
-            return False
-        try:
-            connection = await asyncpg.connect(self.address("postgres"), timeout=5)
-        except (asyncpg.PostgresError, OSError):
-            return False
-        await connection.close()
-        return True
-
-    async def execute(self, statement: str) -> None:
-        """One statement outside a transaction, in the maintenance database."""
-        connection = await asyncpg.connect(self.address("postgres"))
-        try:
-            await connection.execute(statement)
-        finally:
-            await connection.close()
 
 
 @pytest.fixture(scope="session")

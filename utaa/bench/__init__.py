@@ -1,4 +1,4 @@
-"""``utaa bench``: measure this machine. Each bench starts real servers of its own in a temporary folder.
+"""``utaa bench``: measure this machine. Each bench starts real servers of its own in a new folder.
 
 Cast: one module for each bench (``alarm`` …), ``client`` (a light MQTT publisher), ``smtp`` (a mail
 server that notes times), ``city`` (fills the register), ``measure`` (processor time, memory,
@@ -94,3 +94,26 @@ def ingest(
         folder,
         as_json,
     )  # fmt: skip
+
+
+@app.command()
+def chaos(
+    cycles: Annotated[int, typer.Option(min=1)] = 3,
+    seed: Annotated[int, typer.Option(help="The same seed chooses the same faults and moments.")] = 1,
+    servers: Annotated[
+        bool, typer.Option(help="InfluxDB and PostgreSQL instead of SQLite; they are killed too.")
+    ] = False,
+    full: _Full = False,
+    as_json: _Json = False,
+    folder: _Folder = None,
+) -> None:
+    """Kill, cut and fill at random moments; afterwards everything must be there exactly once."""
+    from utaa.bench.chaos import run_chaos
+
+    _run(
+        lambda path, teller: run_chaos(
+            folder=path, teller=teller, cycles=200 if full else cycles, seed=seed, servers=servers
+        ),
+        folder,
+        as_json,
+    )

@@ -1,4 +1,4 @@
-"""A mail server that only notes who was written to and when; quick enough not to be the bench's limit."""
+"""A mail server that only notes who was written to and when; too quick to be the bench's limit."""
 
 from __future__ import annotations
 
