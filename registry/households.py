@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import delete, select
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from registry.models import Contact, ContactChannel, Detector, Household, Site
@@ -130,7 +130,7 @@ async def contacts_of(
     contacts = (
         await session.scalars(
             select(Contact)
-            .where(Contact.household_id == household_id)
+            .where(Contact.household_id == household_id, Contact.gone_us.is_(None))
             .order_by(Contact.position, Contact.id)
         )
     ).all()
@@ -141,12 +141,12 @@ async def contacts_of(
 async def channels_of(
     session: AsyncSession, contact_ids: Sequence[str]
 ) -> dict[str, list[ContactChannel]]:
-    """The living channels of these contacts, by contact."""
+    """The channels of these contacts, by contact; the dead ones too, so that the office sees them."""
     result: dict[str, list[ContactChannel]] = {}
     if contact_ids:
         rows = await session.scalars(
             select(ContactChannel)
-            .where(ContactChannel.contact_id.in_(contact_ids), ContactChannel.dead_us.is_(None))
+            .where(ContactChannel.contact_id.in_(contact_ids), ContactChannel.withdrawn_us.is_(None))
             .order_by(ContactChannel.channel, ContactChannel.id)
         )
         for row in rows:
@@ -199,21 +199,28 @@ async def _check_move(session: AsyncSession, household: Household, site_id: str)
 
 
 async def replace_contacts(
-    session: AsyncSession, keyring: Keyring, household_id: str, wanted: Sequence[ContactEntry]
+    session: AsyncSession,
+    keyring: Keyring,
+    household_id: str,
+    wanted: Sequence[ContactEntry],
+    *,
+    now_us: int,
 ) -> bool:
     """Make the household's contacts exactly these, in this order. Returns whether anything changed.
 
-    A contact that stays (same id, else same name) keeps its id and its channels theirs, so that what
-    was sent to them stays attached. Raises ``ValueError`` for an address that is none.
+    A contact that stays (same id, else same name) keeps its id and its channels theirs. One that goes
+    is kept out of sight, because what was sent to it stays true and may still be under way. An
+    address that was given up as dead and is entered again lives again. Raises ``ValueError`` for an
+    address that is none.
     """
-    return await _Contacts(session, keyring, household_id).become(wanted, remove=True)
+    return await _Contacts(session, keyring, household_id).become(wanted, gone_us=now_us)
 
 
 async def merge_contacts(
     session: AsyncSession, keyring: Keyring, household_id: str, wanted: Sequence[ContactEntry]
 ) -> bool:
     """Add what is missing and change what differs; remove nobody. Returns whether anything changed."""
-    return await _Contacts(session, keyring, household_id).become(wanted, remove=False)
+    return await _Contacts(session, keyring, household_id).become(wanted, gone_us=None)
 
 
 class _Contacts:
@@ -225,11 +232,12 @@ class _Contacts:
         self._household_id = household_id
         self._changed = False
 
-    async def become(self, wanted: Sequence[ContactEntry], *, remove: bool) -> bool:
+    async def become(self, wanted: Sequence[ContactEntry], *, gone_us: int | None) -> bool:
+        """``gone_us``: whoever is not wanted goes at this time; None: nobody goes."""
         stored = list(
             await self._session.scalars(
                 select(Contact)
-                .where(Contact.household_id == self._household_id)
+                .where(Contact.household_id == self._household_id, Contact.gone_us.is_(None))
                 .order_by(Contact.position, Contact.id)
             )
         )
@@ -243,9 +251,11 @@ class _Contacts:
             else:
                 del left[contact.id]
                 self._change(contact, entry, position, names[contact.id])
-            await self._become_channels(contact, entry, remove=remove)
-        if remove and left:
-            await self._session.execute(delete(Contact).where(Contact.id.in_(left)))
+            await self._become_channels(contact, entry, gone_us)
+        if gone_us is not None and left:
+            await self._session.execute(
+                update(Contact).where(Contact.id.in_(left)).values(gone_us=gone_us)
+            )
             self._changed = True
         await self._session.flush()
         return self._changed
@@ -269,7 +279,9 @@ class _Contacts:
             contact.language, contact.position = entry.language, position
             self._changed = True
 
-    async def _become_channels(self, contact: Contact, entry: ContactEntry, *, remove: bool) -> None:
+    async def _become_channels(
+        self, contact: Contact, entry: ContactEntry, gone_us: int | None
+    ) -> None:
         stored = {
             (channel.channel, channel.address_fingerprint): channel
             for channel in await self._session.scalars(
@@ -279,7 +291,11 @@ class _Contacts:
         for wanted in entry.channels:
             address = normal_address(wanted.channel, wanted.address)
             fingerprint = self._keyring.fingerprint(address, CHANNEL_ADDRESS).hex()
-            if stored.pop((wanted.channel, fingerprint), None) is not None:
+            known = stored.pop((wanted.channel, fingerprint), None)
+            if known is not None:
+                if known.dead_us is not None or known.withdrawn_us is not None:
+                    known.dead_us = known.dead_reason = known.withdrawn_us = None
+                    self._changed = True
                 continue
             self._session.add(
                 ContactChannel(
@@ -290,10 +306,10 @@ class _Contacts:
                 )
             )
             self._changed = True
-        if remove and stored:
-            gone = [channel.id for channel in stored.values()]
-            await self._session.execute(delete(ContactChannel).where(ContactChannel.id.in_(gone)))
-            self._changed = True
+        for channel in stored.values():
+            if gone_us is not None and channel.withdrawn_us is None:
+                channel.withdrawn_us = gone_us
+                self._changed = True
 
 
 def _twin(entry: ContactEntry, left: dict[str, Contact], names: dict[str, str]) -> Contact | None:

@@ -136,16 +136,29 @@ class Household(Base):
 
 
 class Contact(Base):
-    """Somebody to be told for a household, in this order."""
+    """Somebody to be told: for a household, in this order; or on duty, then of no household.
+
+    ``role``: resident or neighbour of the household; duty, for the administrative unit
+    ``unit_code`` and what lies in it; desk, the city's duty desk (a unit only where it has several).
+    """
 
     __tablename__ = "contact"
     id: Mapped[str] = _id()
-    household_id: Mapped[str] = mapped_column(
+    household_id: Mapped[str | None] = mapped_column(
         ForeignKey("household.id", ondelete="CASCADE"), index=True
     )
+    role: Mapped[str] = mapped_column(String(20), default="resident", server_default="resident")
+    unit_code: Mapped[str | None] = mapped_column(String(20), index=True)
+    #: local hours without troubles, such as 21 and 9; alarms know no quiet hours
+    quiet_from_h: Mapped[int | None] = mapped_column(Integer)
+    quiet_until_h: Mapped[int | None] = mapped_column(Integer)
+    #: on holiday until then: troubles go to the next contact
+    away_until_us: Mapped[int | None] = mapped_column(BigInteger)
     name: Mapped[Sealed] = mapped_column(SealedText)
     language: Mapped[str] = mapped_column(String(5), default="mn")
     position: Mapped[int] = mapped_column(Integer, default=1)
+    #: no contact any more; kept because of what was sent to it
+    gone_us: Mapped[int | None] = mapped_column(BigInteger)
 
 
 class ContactChannel(Base):
@@ -159,6 +172,13 @@ class ContactChannel(Base):
     address: Mapped[Sealed] = mapped_column(SealedText)
     address_fingerprint: Mapped[str] = mapped_column(String(64), index=True)
     verified_us: Mapped[int | None] = mapped_column(BigInteger)
+    #: a code on its way to the address, as a hash, and how long it holds
+    code_hash: Mapped[str | None] = mapped_column(String(64))
+    code_until_us: Mapped[int | None] = mapped_column(BigInteger)
+    #: taken back by the person or removed by the office; nothing goes there
+    withdrawn_us: Mapped[int | None] = mapped_column(BigInteger)
+    #: when the person last wrote to us on it (a messenger's window hangs on that)
+    heard_us: Mapped[int | None] = mapped_column(BigInteger)
     #: set when the provider says the address is dead
     dead_us: Mapped[int | None] = mapped_column(BigInteger)
     dead_reason: Mapped[str | None] = mapped_column(String(100))

@@ -114,6 +114,10 @@ class ChannelOut(BaseModel):
     id: str
     channel: str
     masked: str
+    dead_reason: str | None = Field(
+        default=None,
+        description="why nothing is sent there any more; enter the address again to revive it",
+    )
 
 
 class ContactOut(BaseModel):
@@ -197,7 +201,12 @@ def _out(household: Household) -> HouseholdOut:
 def _full(household: Household, contacts: _Contacts, keyring: Keyring) -> HouseholdFull:
     def channel(row: ContactChannel) -> ChannelOut:
         address = keyring.open(row.address, CHANNEL_ADDRESS)
-        return ChannelOut(id=row.id, channel=row.channel, masked=masked(row.channel, address))
+        return ChannelOut(
+            id=row.id,
+            channel=row.channel,
+            masked=masked(row.channel, address),
+            dead_reason=row.dead_reason if row.dead_us is not None else None,
+        )
 
     people = [
         ContactOut(
@@ -332,7 +341,9 @@ async def post_household(
         address = seal_address(city.keyring, body.address)
         new = Household(**fields, address=address, created_us=now_us)
         household = await create_household(session, new)
-        await replace_contacts(session, city.keyring, household.id, _entries(body.contacts))
+        await replace_contacts(
+            session, city.keyring, household.id, _entries(body.contacts), now_us=city.clock.now_us()
+        )
         contacts = await contacts_of(session, household.id)
         await audit.append(
             session, actor=asker.actor, origin=asker.origin, action="household.create",
@@ -398,7 +409,9 @@ async def put_contacts(
         household = await _one(session, household_id, lock=True)
         allow(asker, "household.write", await _place_of(session, household))
         check_match(if_match, _etag(household, await contacts_of(session, household_id)))
-        if await replace_contacts(session, city.keyring, household_id, _entries(body)):
+        now_us = city.clock.now_us()
+        entries = _entries(body)
+        if await replace_contacts(session, city.keyring, household_id, entries, now_us=now_us):
             await audit.append(
                 session, actor=asker.actor, origin=asker.origin, action="household.contacts",
                 object_kind="household", object_id=household_id, now_us=city.clock.now_us(),

@@ -6,12 +6,12 @@ from datetime import timedelta
 
 import httpx
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from alerts.incidents import apply_alarm
 from alerts.models import Attempt, Delivery
 from edge.wire.messages import Alarm
-from registry.models import AuditEntry
+from registry.models import AuditEntry, ContactChannel
 
 #: The test runs on both databases.
 BOTH = pytest.mark.parametrize(
@@ -150,3 +150,33 @@ async def test_an_incident_that_is_none_is_not_found(door) -> None:
         for path in ("", "/acknowledge"):
             method = "POST" if path else "GET"
             assert (await duty.request(method, f"/incidents/nothing{path}")).status_code == 404
+
+
+async def test_changing_contacts_during_a_fire_keeps_what_was_sent(
+    registrar, city, detector: str
+) -> None:
+    await _burns(city, detector)
+    home = (await registrar.get("/households")).json()["items"][0]
+    path = f"/households/{home['id']}/contacts"
+    newcomer = {"name": "Шинэ", "channels": [{"channel": "email", "address": "shine@example.org"}]}
+    answer = await registrar.put(path, json=[newcomer], headers={"If-Match": "*"})
+    assert answer.status_code == 200, answer.text
+    assert len(answer.json()["contacts"]) == 1
+    async with city.database.read() as session:
+        assert len((await session.scalars(select(Delivery))).all()) == 1
+
+
+async def test_an_address_given_up_as_dead_is_shown_and_lives_again_when_entered_again(
+    registrar, city, detector: str
+) -> None:
+    home = (await registrar.get("/households")).json()["items"][0]
+    async with city.database.write() as session:
+        await session.execute(
+            update(ContactChannel).values(dead_us=city.clock.now_us(), dead_reason="address_unknown")
+        )
+    path = f"/households/{home['id']}"
+    shown = (await registrar.get(path)).json()["contacts"][0]["channels"]
+    assert [way["dead_reason"] for way in shown] == ["address_unknown"]
+    entry = {"name": "Жишээ Дорж", "channels": [{"channel": "email", "address": MAIL}]}
+    answer = await registrar.put(f"{path}/contacts", json=[entry], headers={"If-Match": "*"})
+    assert [way["dead_reason"] for way in answer.json()["contacts"][0]["channels"]] == [None]
