@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from alerts import incidents
 from alerts.models import Delivery, Notification
+from alerts.policy import DEFAULT_POLICY, Policy
 from edge.wire.clock import US_PER_S
 from registry.models import Contact
 from registry.sealed import Keyring
@@ -73,7 +74,7 @@ def _signature(keyring: Keyring, said: str) -> str:
 
 
 async def acknowledge_by_token(
-    session: AsyncSession, keyring: Keyring, token: str, now_us: int
+    session: AsyncSession, keyring: Keyring, token: str, now_us: int, *, policy: Policy = DEFAULT_POLICY
 ) -> tuple[str, bool]:
     """Acknowledge for the person whom the link was sent to.
 
@@ -81,13 +82,15 @@ async def acknowledge_by_token(
     carried the link was evidently seen, and says so. Raises ``TokenError``, ``IncidentError``.
     """
     claim = verify(keyring, token, now_us)
-    position = await session.scalar(
-        select(Contact.position)
+    person = await session.scalar(
+        select(Contact)
         .join(Notification, Notification.contact_id == Contact.id)
         .where(Notification.id == claim.notification_id, Notification.incident_id == claim.incident_id)
     )
-    actor = "contact" if position is None else f"contact {position}"
-    first = await incidents.acknowledge(session, claim.incident_id, actor, now_us)
+    first = await incidents.acknowledge(
+        session, claim.incident_id, who_of(person), now_us, by_contact=person.id if person else None,
+        policy=policy,
+    )  # fmt: skip
     deliveries = await session.scalars(
         select(Delivery).where(
             Delivery.notification_id == claim.notification_id,
@@ -99,6 +102,14 @@ async def acknowledge_by_token(
         seen[0].state, seen[0].seen_us = "seen", now_us
     await session.flush()
     return claim.incident_id, first
+
+
+def who_of(person: Contact | None) -> str:
+    """How a person appears in stories: by role and place in the order, never by name."""
+    if person is None:
+        return "contact"
+    word = "contact" if person.role == "resident" else person.role
+    return f"{word} {person.position}"
 
 
 def link(public_url: str, token: str) -> str:

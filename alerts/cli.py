@@ -96,8 +96,9 @@ def dry_run_command(
             _print_json(step._asdict())
         else:
             when = _clock_time(step.at_us) if step.at_us is not None else "on failure         "
+            also = "".join(f" +{who}" for who in step.also) + (" +CAP" if step.cap else "")
             print(
-                f"{when}  rung {step.rung}  contacts={step.contacts} channels={step.channels} "
+                f"{when}  rung {step.rung}  contacts={step.contacts}{also} channels={step.channels} "
                 f"message={step.message} ({step.why})"
             )
 

@@ -26,6 +26,10 @@ class Step(NamedTuple):
     channels: str
     message: str
     why: str
+    #: who is told beside the household's own
+    also: tuple[str, ...] = ()
+    #: a CAP message is made ready
+    cap: bool = False
 
 
 def load_policy(path: Path | None) -> Policy:
@@ -75,5 +79,7 @@ def dry_run(policy: Policy, hazard: str, now_us: int) -> list[Step]:
             at_us, why = when.due_us, str(when.reason)
         else:
             at_us, why = now_us + int(rung.timed_s * US_PER_S), "not_acknowledged"
-        steps.append(Step(at_us, number, rung.contacts, rung.channels, rule.message, why))
+        steps.append(
+            Step(at_us, number, rung.contacts, rung.channels, rule.message, why, rung.also, rung.cap)
+        )
     return steps

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from alerts.acknowledge import who_of
 from alerts.models import Attempt, Delivery, Incident, IncidentEntry, Notification
 from registry.models import Contact
 
@@ -48,15 +49,15 @@ async def timeline(session: AsyncSession, incident_id: str) -> list[Line]:
     )
     lines = [Line(entry.at_us, entry.what, entry.actor, dict(entry.detail)) for entry in entries]
     told = await session.execute(
-        select(Attempt, Delivery, Notification, Contact.position)
+        select(Attempt, Delivery, Notification, Contact)
         .join(Delivery, Attempt.delivery_id == Delivery.id)
         .join(Notification, Delivery.notification_id == Notification.id)
         .join(Contact, Notification.contact_id == Contact.id)
         .where(Notification.incident_id == incident_id)
         .order_by(Attempt.started_us, Delivery.id, Attempt.number)
     )
-    for attempt, delivery, notification, position in told:
-        lines += _attempt_lines(attempt, delivery, notification, f"contact {position}")
+    for attempt, delivery, notification, person in told:
+        lines += _attempt_lines(attempt, delivery, notification, who_of(person))
     return sorted(lines, key=lambda line: line.at_us)
 
 
@@ -97,7 +98,7 @@ async def find(session: AsyncSession, beginning: str) -> list[Incident]:
 async def dead_letters(session: AsyncSession, limit: int = MAX_DEAD) -> list[DeadLetter]:
     """Deliveries that ended without reaching anybody, the newest first."""
     rows = await session.execute(
-        select(Delivery, Notification, Incident.hazard, Contact.position)
+        select(Delivery, Notification, Incident.hazard, Contact)
         .join(Notification, Delivery.notification_id == Notification.id)
         .join(Incident, Notification.incident_id == Incident.id)
         .join(Contact, Notification.contact_id == Contact.id)
@@ -107,9 +108,9 @@ async def dead_letters(session: AsyncSession, limit: int = MAX_DEAD) -> list[Dea
     )
     return [
         DeadLetter(
-            delivery.id, notification.incident_id, hazard, f"contact {position}", delivery.channel,
+            delivery.id, notification.incident_id, hazard, who_of(person), delivery.channel,
             notification.message, delivery.state, delivery.reason or "", delivery.attempts,
             delivery.queued_us,
         )
-        for delivery, notification, hazard, position in rows
+        for delivery, notification, hazard, person in rows
     ]  # fmt: skip

@@ -18,7 +18,8 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from alerts import plan, records
+from alerts import ladder, plan, records
+from alerts.cap import ready
 from alerts.models import AlarmEpoch, AlarmRecord, Delivery, Incident, Notification
 from alerts.policy import (
     CAUSES,
@@ -144,8 +145,14 @@ async def apply_snapshot(
     return results
 
 
-async def acknowledge(session: AsyncSession, incident_id: str, actor: str, now_us: int) -> bool:
-    """Somebody has it. The first one counts; False if somebody had it before."""
+async def acknowledge(
+    session: AsyncSession, incident_id: str, actor: str, now_us: int,
+    *, by_contact: str | None = None, policy: Policy = DEFAULT_POLICY,
+) -> bool:  # fmt: skip
+    """Somebody has it. The first one counts; False if somebody had it before.
+
+    The others who were told learn who has it: ``by_contact`` by the first name, else the duty desk.
+    """
     incident = await _load(session, incident_id)
     if incident.acknowledged_us is not None or incident.state == "resolved":
         return False
@@ -155,6 +162,12 @@ async def acknowledge(session: AsyncSession, incident_id: str, actor: str, now_u
         incident.state = "acknowledged"
     _tell_story(session, incident, "acknowledged", now_us, actor)
     await session.flush()
+    rule = policy.rule(incident.hazard)
+    if rule.tell_acknowledged and incident.state == "acknowledged":
+        await plan.tell(
+            session, incident, rule, 0, "acknowledged", now_us, at_once=True,
+            except_contacts=(by_contact,) if by_contact else (), values={"by": by_contact},
+        )  # fmt: skip
     return True
 
 
@@ -170,6 +183,8 @@ async def resolve(session: AsyncSession, incident_id: str, cause: str, actor: st
     _tell_story(session, incident, "resolved", now_us, actor, cause=cause)
     if incident.alarm_class != "alarm":
         await plan.withdraw(session, incident, "resolved")
+    else:
+        await ready.renew(session, incident, now_us)
     await session.flush()
 
 
@@ -267,8 +282,9 @@ async def _subject(session: AsyncSession, record: AlarmRecord) -> _Subject:
     """Whose alarm it is: the detector's household, else its site."""
     found = (
         await session.execute(
-            select(Household.id, Household.unit_code)
+            select(Household.id, func.coalesce(Household.unit_code, Site.unit_code))
             .join(Detector, Detector.household_id == Household.id)
+            .outerjoin(Site, Site.id == Household.site_id)
             .where(Detector.id == record.detector_id, Detector.site_id == record.site_id)
         )
     ).first()
@@ -399,6 +415,8 @@ async def _all_clear(
     incident.cleared_us = max(cleared_us, incident.raised_us)
     _tell_story(session, incident, "all_clear", now_us)
     rule = policy.rule(incident.hazard)
+    if incident.alarm_class == "alarm":
+        await ready.renew(session, incident, now_us)
     if rule.tell_all_clear and not incident.history:
         planned = await plan.tell(session, incident, rule, 0, "all_clear", now_us, at_once=True)
         return planned.notifications
@@ -469,7 +487,11 @@ async def _announce(session: AsyncSession, incident: Incident, now_us: int, poli
             return 0
         planned = await plan.tell(session, incident, rule, 0, "history", now_us, at_once=True)
         return planned.notifications
-    planned = await plan.tell(session, incident, rule, 0, rule.message, now_us)
+    planned = await plan.tell(
+        session, incident, rule, 0, rule.message, now_us, fresh=incident.episode == 1
+    )
+    if not planned.deliveries and incident.alarm_class == "alarm" and len(rule.rungs) > 1:
+        return await ladder.climb(session, incident, rule, 1, now_us, "nobody_to_tell")
     following = next_timed_rung(rule, 0)
     if following is not None:
         incident.next_rung_us = now_us + int((rule.rungs[following].timed_s or 0) * US_PER_S)

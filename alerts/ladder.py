@@ -1,7 +1,8 @@
 """The ladder: who is told next, when time passes or a delivery fails.
 
-``climb_due`` climbs for incidents nobody has acknowledged in time; ``after_failure`` climbs at once for
-those contacts whom a rung did not reach. Both write rows only, in the caller's transaction.
+``climb_due`` climbs for incidents nobody has acknowledged in time; ``after_failure`` climbs at once:
+for the whole incident where a rung reached nobody, else for those contacts whom it did not reach.
+Both write rows only, in the caller's transaction.
 """
 
 from __future__ import annotations
@@ -12,16 +13,20 @@ from sqlalchemy import exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from alerts import plan
+from alerts.cap.ready import make_ready
 from alerts.models import Delivery, Incident, Notification
-from alerts.policy import Policy, next_timed_rung
+from alerts.policy import PROOFS, Policy, Rule, next_timed_rung
 from alerts.queue import FAILED_STATES
 from edge.wire.clock import US_PER_S
+
+#: So many incidents climb in one transaction; the rest in the next one.
+_CLIMBS_AT_ONCE = 200
 
 
 async def after_failure(
     session: AsyncSession, delivery_ids: Collection[str], now_us: int, policy: Policy
 ) -> int:
-    """Climb for contacts whom their rung has not reached on any channel. Returns the new deliveries."""
+    """Climb for whom their rung has not reached on any channel. Returns the new deliveries."""
     if not delivery_ids:
         return 0
     failed = (
@@ -41,31 +46,89 @@ async def after_failure(
     ).all()
     planned = 0
     for notification, incident in failed:
-        rule = policy.rule(incident.hazard)
+        planned += await _follow(session, notification, incident, now_us, policy)
+    return planned
+
+
+async def _follow(
+    session: AsyncSession, notification: Notification, incident: Incident, now_us: int, policy: Policy
+) -> int:
+    rule = policy.rule(incident.hazard)
+    of_the_ladder = notification.message == rule.message
+    current = notification.episode == incident.episode and not (
+        of_the_ladder and incident.alarm_class == "alarm" and incident.state != "opened"
+    )
+    if current and of_the_ladder and notification.rung == incident.rung:
         following = notification.rung + 1
-        if following >= len(rule.rungs) or notification.episode != incident.episode:
-            session.add(
-                plan.note(
-                    incident,
-                    "not_reached",
-                    now_us,
-                    message=notification.message,
-                    rung=notification.rung,
-                )
-            )
-            continue
+        if following < len(rule.rungs) and not await _reached(session, notification):
+            return await climb(session, incident, rule, following, now_us, "nobody_reached")
+    following = notification.rung + 1
+    if current and following < len(rule.rungs):
         written = await plan.tell(
-            session,
-            incident,
-            rule,
-            following,
-            notification.message,
-            now_us,
-            at_once=True,
-            only_contact=notification.contact_id,
-            why="failure",
+            session, incident, rule, following, notification.message, now_us, at_once=True,
+            only_contact=notification.contact_id, why="failure",
+        )  # fmt: skip
+        if written.deliveries or await _told_by(session, notification, following):
+            return written.deliveries
+    session.add(
+        plan.note(incident, "not_reached", now_us, message=notification.message, rung=notification.rung)
+    )
+    return 0
+
+
+async def _reached(session: AsyncSession, notification: Notification) -> bool:
+    """Whether anything of the same rung is under way still, or has gone well."""
+    found = await session.scalar(
+        select(Delivery.id)
+        .join(Notification, Delivery.notification_id == Notification.id)
+        .where(
+            Notification.incident_id == notification.incident_id,
+            Notification.episode == notification.episode,
+            Notification.rung == notification.rung,
+            Notification.message == notification.message,
+            Delivery.state.not_in(FAILED_STATES),
+        )
+        .limit(1)
+    )
+    return found is not None
+
+
+async def _told_by(session: AsyncSession, notification: Notification, rung: int) -> bool:
+    found = await session.scalar(
+        select(Notification.id).where(
+            Notification.incident_id == notification.incident_id,
+            Notification.contact_id == notification.contact_id,
+            Notification.episode == notification.episode,
+            Notification.message == notification.message,
+            Notification.rung == rung,
+        )
+    )
+    return found is not None
+
+
+async def climb(
+    session: AsyncSession, incident: Incident, rule: Rule, number: int, now_us: int, why: str
+) -> int:
+    """Climb to the rung, and on at once past rungs that have nobody to tell."""
+    planned = 0
+    while True:
+        incident.rung = number
+        rung = rule.rungs[number]
+        if rung.cap:
+            await make_ready(session, incident, now_us)
+        written = await plan.tell(
+            session, incident, rule, number, rule.message, now_us, at_once=True, why=why
         )
         planned += written.deliveries
+        if written.deliveries or number + 1 >= len(rule.rungs):
+            break
+        number, why = number + 1, "nobody_to_tell"
+    following = next_timed_rung(rule, number)
+    incident.next_rung_us = None
+    if following is not None:
+        wait_s = (rule.rungs[following].timed_s or 0) - (rule.rungs[number].timed_s or 0)
+        incident.next_rung_us = now_us + int(wait_s * US_PER_S)
+    await session.flush()
     return planned
 
 
@@ -82,20 +145,32 @@ async def climb_due(session: AsyncSession, now_us: int, policy: Policy) -> int:
     for incident in due.all():
         rule = policy.rule(incident.hazard)
         number = next_timed_rung(rule, incident.rung)
-        if number is not None:
-            incident.rung = number
-            written = await plan.tell(
-                session, incident, rule, number, rule.message, now_us, at_once=True, why="time"
-            )
-            planned += written.deliveries
-        following = next_timed_rung(rule, incident.rung)
         incident.next_rung_us = None
-        if number is not None and following is not None:
-            wait_s = (rule.rungs[following].timed_s or 0) - (rule.rungs[number].timed_s or 0)
-            incident.next_rung_us = now_us + int(wait_s * US_PER_S)
+        if number is None:
+            continue
+        proof = await _stopping_proof(session, incident, rule)
+        if proof is None:
+            planned += await climb(session, incident, rule, number, now_us, "time")
+        else:
+            session.add(plan.note(incident, "ladder_stopped", now_us, proof=proof, rung=incident.rung))
     await session.flush()
     return planned
 
 
-#: So many incidents climb in one transaction; the rest in the next one.
-_CLIMBS_AT_ONCE = 200
+async def _stopping_proof(session: AsyncSession, incident: Incident, rule: Rule) -> str | None:
+    """What is known of a message of the ladder, if the policy stops at that."""
+    enough = PROOFS[PROOFS.index(rule.stops_at) :]
+    if enough == ("acknowledged",):
+        return None  # then the incident would not be open
+    found: str | None = await session.scalar(
+        select(Delivery.state)
+        .join(Notification, Delivery.notification_id == Notification.id)
+        .where(
+            Notification.incident_id == incident.id,
+            Notification.episode == incident.episode,
+            Notification.message == rule.message,
+            Delivery.state.in_(enough),
+        )
+        .limit(1)
+    )
+    return found

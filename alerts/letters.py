@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import structlog
@@ -15,7 +15,7 @@ from alerts.models import AlarmRecord, Delivery, Incident, Notification
 from alerts.queue import Lease
 from alerts.texts import Catalogues, Facts, compose
 from alerts.texts.compose import Trouble
-from registry.households import ADDRESS, CHANNEL_ADDRESS
+from registry.households import ADDRESS, CHANNEL_ADDRESS, CONTACT_NAME
 from registry.models import Contact, ContactChannel, Detector, Household, Site
 from registry.sealed import Keyring, KeyringError
 
@@ -56,12 +56,13 @@ async def write_letters(
     """A letter per lease, in their order. With a ``public_url`` alarms carry a link to acknowledge."""
     rows = await _rows(session, [lease.delivery_id for lease in leases])
     alarms = await _alarms(session, {row.incident.id for row in rows.values()})
+    names = await _first_names(session, rows.values(), keyring)
     letters = []
     for lease in leases:
         row = rows[lease.delivery_id]
         try:
             message: Message | Outcome = _message(
-                row, alarms.get(row.incident.id, []), keyring, catalogues, now_us, public_url
+                row, alarms.get(row.incident.id, []), keyring, catalogues, now_us, public_url, names
             )
         except KeyringError:
             message = Outcome("retry", "address_sealed")
@@ -87,6 +88,24 @@ async def _rows(session: AsyncSession, delivery_ids: list[str]) -> dict[str, _Ro
     return {row[0].id: _Row(*row) for row in found}
 
 
+async def _first_names(session: AsyncSession, rows: Iterable[_Row], keyring: Keyring) -> dict[str, str]:
+    """First names of those who acknowledged, where a message tells the others so."""
+    wanted = {row.notification.values.get("by") for row in rows} - {None}
+    if not wanted:
+        return {}
+    people = await session.scalars(select(Contact).where(Contact.id.in_(wanted)))
+    return {person.id: first_name(person, keyring) for person in people}
+
+
+def first_name(person: Contact, keyring: Keyring) -> str:
+    """The first name alone; Mongolian names put it last, after a father's name or its initial."""
+    try:
+        name = keyring.open(person.name, CONTACT_NAME)
+    except KeyringError:
+        return ""
+    return name.replace(".", " ").split()[-1] if name.strip(" .") else ""
+
+
 async def _alarms(
     session: AsyncSession, incident_ids: set[str]
 ) -> dict[str, list[tuple[AlarmRecord, str]]]:
@@ -110,6 +129,7 @@ def _message(
     catalogues: Catalogues,
     now_us: int,
     public_url: str,
+    first_names: dict[str, str],
 ) -> Message:
     address = keyring.open(row.channel.address, CHANNEL_ADDRESS)
     notification, incident = row.notification, row.incident
@@ -132,7 +152,10 @@ def _message(
         if incident.hazard == "trouble"
         else (),
         acknowledge_link=link,
-        again=notification.rung > 0 or (notification.episode > 1 and incident.alarm_class == "alarm"),
+        again=(notification.rung > 0 and row.contact.role == "resident")
+        or (notification.episode > 1 and incident.alarm_class == "alarm"),
+        role=row.contact.role,
+        by=first_names.get(notification.values.get("by") or "", ""),
     )
     text = compose(catalogues.get(notification.language), facts)
     return Message(
@@ -149,6 +172,7 @@ def _message(
         urgent=row.delivery.priority == 0,
         ttl_s=_TTL_S[row.delivery.priority],
         link=link,
+        rung=notification.rung,
     )
 
 

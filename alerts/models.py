@@ -172,6 +172,8 @@ class Delivery(Base):
     lease_owner: Mapped[str | None] = mapped_column(String(64))
     lease_until_us: Mapped[int | None] = mapped_column(BigInteger)
     queued_us: Mapped[int] = mapped_column(BigInteger)
+    #: what the provider calls it, where it reports later under that name
+    provider_id: Mapped[str | None] = mapped_column(String(200), index=True)
     accepted_us: Mapped[int | None] = mapped_column(BigInteger)
     delivered_us: Mapped[int | None] = mapped_column(BigInteger)
     seen_us: Mapped[int | None] = mapped_column(BigInteger)
@@ -190,3 +192,35 @@ class Attempt(Base):
     outcome: Mapped[str | None] = mapped_column(String(20))
     reason: Mapped[str | None] = mapped_column(String(60))
     evidence: Mapped[str | None] = mapped_column(Text)
+
+
+class CapMessage(Base):
+    """A CAP message that was made ready for dispatch; its words are made when somebody reads it."""
+
+    __tablename__ = "cap_message"
+    __table_args__ = (UniqueConstraint("incident_id", "number"),)
+    id: Mapped[str] = _id()
+    incident_id: Mapped[str] = mapped_column(ForeignKey("incident.id", ondelete="CASCADE"), index=True)
+    #: 1 is the Alert, later ones refer to all before them
+    number: Mapped[int] = mapped_column(Integer)
+    #: Alert | Update | Cancel
+    msg_type: Mapped[str] = mapped_column(String(10))
+    #: the incident's state when it was made
+    state: Mapped[str] = mapped_column(String(20))
+    sent_us: Mapped[int] = mapped_column(BigInteger, index=True)
+
+
+class Consent(Base):
+    """A contact agreed to be told on a channel, or took it back; never changed, only added to."""
+
+    __tablename__ = "consent"
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+    channel_id: Mapped[str] = mapped_column(
+        ForeignKey("contact_channel.id", ondelete="CASCADE"), index=True
+    )
+    given: Mapped[bool] = mapped_column(Boolean)
+    #: which text the person was shown
+    text_version: Mapped[str] = mapped_column(String(40))
+    #: link | page | office | import
+    how: Mapped[str] = mapped_column(String(20))
+    at_us: Mapped[int] = mapped_column(BigInteger)

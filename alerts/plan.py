@@ -6,19 +6,20 @@ notification and channel. Nothing is sent here; the worker finds the rows when t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from alerts import audience
 from alerts.models import Delivery, Incident, IncidentEntry, Notification
-from alerts.policy import Due, Rule, Rung, due
+from alerts.policy import Due, Rule, due, outside_quiet_hours
 from edge.wire.identity import new_id
-from registry.models import Contact, ContactChannel
+from registry.models import Contact
 
-#: Which of a contact's channels serves when one is enough: free and unobtrusive first.
-_ONE_CHANNEL_ORDER = ("email", "webpush", "messenger", "sms", "voice")
+#: Texts that go to whoever was told before, whichever rung told them.
+_TO_THE_TOLD = ("all_clear", "acknowledged")
 
 
 class Planned(NamedTuple):
@@ -43,94 +44,84 @@ async def tell(
     *,
     at_once: bool = False,
     only_contact: str | None = None,
+    except_contacts: Collection[str] = (),
+    values: dict[str, Any] | None = None,
     why: str = "",
+    fresh: bool = False,
 ) -> Planned:
-    """Write what this rung says: who, on what, when. Idempotent per contact, rung and message."""
+    """Write what this rung says: who, on what, when. Idempotent per contact, rung and message.
+
+    ``fresh``: the caller has just made the incident, so nobody can have been told of it.
+    """
     rung = rule.rungs[rung_number]
-    audience = await _audience(session, incident, rung)
+    if message in _TO_THE_TOLD:
+        people = await audience.of_the_told(session, incident)
+    else:
+        people = await audience.of_rung(
+            session, incident, rung, now_us, spare_the_away=rule.priority > 0
+        )
     when = Due(now_us, "at_once")
     if not at_once:
         last_us = await _last_told(session, incident) if rule.at_most_every_s else None
         when = due(rule, now_us, last_us)
     priority = rule.priority if message == rule.message else max(1, rule.priority)
-    done = await _told_already(session, incident, rung_number, message)
-    notifications: list[Notification] = []
-    deliveries: list[Delivery] = []
-    for contact, channels in audience:
-        if contact.id in done or only_contact not in (None, contact.id):
+    done = set() if fresh else await _told_already(session, incident, rung_number, message)
+    notifications: list[dict[str, Any]] = []
+    deliveries: list[dict[str, Any]] = []
+    for contact, channels in people:
+        if contact.id in done or contact.id in except_contacts:
             continue
-        notification = Notification(
-            id=new_id(),
-            incident_id=incident.id,
-            contact_id=contact.id,
-            episode=incident.episode,
-            rung=rung_number,
-            message=message,
-            language=contact.language,
-            values={},
-            created_us=now_us,
-        )
-        notifications.append(notification)
-        for channel in channels:
-            deliveries.append(
-                Delivery(
-                    notification_id=notification.id,
-                    channel_id=channel.id,
-                    channel=channel.channel,
-                    priority=priority,
-                    state="queued",
-                    due_us=when.due_us,
-                    first_due_us=when.due_us,
-                    queued_us=now_us,
-                )
-            )
-    if done and not notifications:
+        if only_contact not in (None, contact.id):
+            continue
+        told = _notification(incident, contact, rung_number, message, values or {}, now_us)
+        due_us = when.due_us if at_once else _wished(contact, rule, when.due_us)
+        notifications.append(told)
+        deliveries += [
+            {
+                "id": new_id(), "notification_id": told["id"], "channel_id": channel.id,
+                "channel": channel.channel, "priority": priority, "state": "queued", "attempts": 0,
+                "due_us": due_us, "first_due_us": due_us, "queued_us": now_us,
+            }
+            for channel in channels
+        ]  # fmt: skip
+    if (done or only_contact) and not notifications:
         return Planned(0, 0)
-    session.add_all(notifications)
     await session.flush()
-    session.add_all(deliveries)
+    if notifications:
+        await session.execute(insert(Notification), notifications)
+        await session.execute(insert(Delivery), deliveries)
     session.add(
         note(
-            incident,
-            "planned" if deliveries else "nobody_to_tell",
-            now_us,
-            message=message,
-            rung=rung_number,
-            notifications=len(notifications),
-            deliveries=len(deliveries),
-            due_us=when.due_us,
+            incident, "planned" if deliveries else "nobody_to_tell", now_us, message=message,
+            rung=rung_number, notifications=len(notifications), deliveries=len(deliveries),
+            due_us=min((row["due_us"] for row in deliveries), default=when.due_us),
             reason=why or when.reason,
         )
-    )
+    )  # fmt: skip
     await session.flush()
     return Planned(len(notifications), len(deliveries))
 
 
-async def _audience(
-    session: AsyncSession, incident: Incident, rung: Rung
-) -> list[tuple[Contact, Sequence[ContactChannel]]]:
-    if incident.household_id is None:
-        return []
-    rows = await session.execute(
-        select(Contact, ContactChannel)
-        .join(ContactChannel, ContactChannel.contact_id == Contact.id)
-        .where(Contact.household_id == incident.household_id, ContactChannel.dead_us.is_(None))
-        .order_by(Contact.position, Contact.id, ContactChannel.id)
-    )
-    found: dict[str, tuple[Contact, list[ContactChannel]]] = {}
-    for contact, channel in rows:
-        found.setdefault(contact.id, (contact, []))[1].append(channel)
-    result: list[tuple[Contact, Sequence[ContactChannel]]] = [
-        (contact, sorted(own, key=_preference)[:1] if rung.channels == "one" else own)
-        for contact, own in found.values()
-    ]
-    return result[:1] if rung.contacts == "first" else result
+def _notification(
+    incident: Incident,
+    contact: Contact,
+    rung: int,
+    message: str,
+    values: dict[str, Any],
+    now_us: int,
+) -> dict[str, Any]:
+    return {
+        "id": new_id(), "incident_id": incident.id, "contact_id": contact.id,
+        "episode": incident.episode, "rung": rung, "message": message,
+        "language": contact.language, "values": values, "created_us": now_us,
+    }  # fmt: skip
 
 
-def _preference(channel: ContactChannel) -> tuple[bool, int]:
-    known = channel.channel in _ONE_CHANNEL_ORDER
-    place = _ONE_CHANNEL_ORDER.index(channel.channel) if known else len(_ONE_CHANNEL_ORDER)
-    return channel.verified_us is None, place
+def _wished(contact: Contact, rule: Rule, due_us: int) -> int:
+    """The household's own quiet hours hold for what can wait, never for an alarm."""
+    if rule.priority == 0 or contact.quiet_from_h is None or contact.quiet_until_h is None:
+        return due_us
+    return outside_quiet_hours((contact.quiet_from_h, contact.quiet_until_h), rule.hours, due_us)
 
 
 async def _told_already(

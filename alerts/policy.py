@@ -17,7 +17,14 @@ from edge.wire.messages import AlarmClass, AlarmKind
 
 Hazard = Literal["fire", "co", "exposure", "trouble", "site", "test"]
 #: The texts there are (``alerts/texts``).
-MessageKind = Literal["fire", "co", "exposure", "trouble", "site", "test", "all_clear", "history"]
+MessageKind = Literal[
+    "fire", "co", "exposure", "trouble", "site", "test", "all_clear", "history", "acknowledged"
+]
+#: Who is told beside the household's own people.
+Others = Literal["neighbours", "khoroo_duty", "desk"]
+#: What must be known of a message before the ladder stops.
+Proof = Literal["accepted", "delivered", "seen", "acknowledged"]
+PROOFS: tuple[Proof, ...] = ("accepted", "delivered", "seen", "acknowledged")
 
 #: Mongolia keeps one time: +08:00, no daylight saving.
 ULAANBAATAR = timezone(timedelta(hours=8), "Asia/Ulaanbaatar")
@@ -45,8 +52,12 @@ class Rung(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     #: on_failure: not by time, only for those whom the rung before did not reach
     after_s: float | Literal["on_failure"] = 0
-    #: all: every contact of the household; first: the first in its order
-    contacts: Literal["all", "first"] = "all"
+    #: all: everybody of the household; first: the first in its order; none: only ``also``.
+    #: Where there is no household, the duty of the place stands for it.
+    contacts: Literal["all", "first", "none"] = "all"
+    also: tuple[Others, ...] = ()
+    #: make a CAP message ready for dispatch
+    cap: bool = False
     #: all: every channel of a contact at once; one: the first that can be used
     channels: Literal["all", "one"] = "all"
 
@@ -73,6 +84,10 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     tell_all_clear: bool = False
     #: tell them, in one message, of what was over before the city heard of it
     tell_history: bool = False
+    #: tell those who were told who has it, once somebody has
+    tell_acknowledged: bool = False
+    #: the ladder by time stops at this proof of any of its messages, or a later one
+    stops_at: Proof = "acknowledged"
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -91,20 +106,24 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return found
 
 
-_EVERYBODY = Rung()
-_NOT_REACHED = Rung(after_s="on_failure")
+#: Nobody says "I have it": again after a minute, and those next door; after three, the city's desk.
+_ALARM_LADDER = (
+    Rung(),
+    Rung(after_s=60, also=("neighbours", "khoroo_duty")),
+    Rung(after_s=180, contacts="none", also=("desk",), cap=True),
+)
 _ONE_CHANNEL = Rung(contacts="first", channels="one")
 #: Local hours in which a person may be told of something that can wait.
 _DAYTIME = (8, 20)
 
 DEFAULT_POLICY = Policy(
     fire=Rule(
-        message="fire", priority=0, rungs=(_EVERYBODY, _NOT_REACHED), tell_all_clear=True,
-        tell_history=True,
+        message="fire", priority=0, rungs=_ALARM_LADDER, tell_all_clear=True, tell_history=True,
+        tell_acknowledged=True,
     ),
     co=Rule(
-        message="co", priority=0, rungs=(_EVERYBODY, _NOT_REACHED), tell_all_clear=True,
-        tell_history=True,
+        message="co", priority=0, rungs=_ALARM_LADDER, tell_all_clear=True, tell_history=True,
+        tell_acknowledged=True,
     ),
     exposure=Rule(
         message="exposure", priority=1, rungs=(_ONE_CHANNEL,), hours=_DAYTIME, collect_s=60,
@@ -193,3 +212,21 @@ def standing(
 def hazard_of(kind: str, *, test: bool) -> Hazard:
     """The hazard of an alarm. A test is a test everywhere downstream."""
     return "test" if test else HAZARD_OF[kind]  # type: ignore[index]  # the wire's closed set
+
+
+def outside_quiet_hours(quiet: tuple[int, int], hours: tuple[int, int] | None, moment_us: int) -> int:
+    """The first moment from this one on that is outside ``quiet`` and, if given, inside ``hours``.
+
+    ``quiet`` may cross midnight: (21, 9) is from nine in the evening to nine in the morning. Where
+    nothing is left of the day, the household's wish yields to ``hours``.
+    """
+    start, end = quiet
+    local = datetime_from_us(moment_us).astimezone(ULAANBAATAR)
+    hour = local.replace(minute=0, second=0, microsecond=0)
+    for ahead in range(25):
+        at = hour + timedelta(hours=ahead)
+        silent = start <= at.hour < end if start <= end else at.hour >= start or at.hour < end
+        open_ = hours is None or hours[0] <= at.hour < hours[1]
+        if open_ and not silent:
+            return max(moment_us, us_from_datetime(at))
+    return moment_us

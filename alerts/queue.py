@@ -178,6 +178,7 @@ class Queue:
     def _settle(self, delivery: Delivery, outcome: Outcome, now_us: int) -> None:
         delivery.lease_owner = delivery.lease_until_us = None
         delivery.reason = outcome.reason
+        delivery.provider_id = outcome.provider_id or delivery.provider_id
         if outcome.kind == "accepted":
             delivery.state, delivery.accepted_us = "accepted", now_us
         elif outcome.kind == "refused":

@@ -62,6 +62,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     #: of no use later than this
     ttl_s: int
     link: str = ""
+    #: which rung of the ladder speaks
+    rung: int = 0
 
     def __repr__(self) -> str:
         return (
@@ -77,6 +79,8 @@ class Outcome(NamedTuple):
     evidence: str = ""
     #: the provider's own wish when to come again
     retry_after_s: float | None = None
+    #: the provider's own name for the message, if it reports under that later
+    provider_id: str | None = None
 
 
 class Channel(Protocol):

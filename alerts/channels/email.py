@@ -201,6 +201,7 @@ def build_mime(message: Message, sender: Address) -> bytes:
         mail["Importance"] = "high"
         mail["X-Priority"] = "1"
     mail["X-Utaa-Message"] = message.kind
+    mail["X-Utaa-Rung"] = str(message.rung)
     mail["X-Utaa-Incident"] = message.incident_id
     mail.set_content(message.body, charset="utf-8", cte="base64")
     return mail.as_bytes()

@@ -15,6 +15,8 @@ SHORT_LIMIT = 70
 #: Longer addresses are cut in the subject, which phones cut anyway.
 _SUBJECT_WHERE_LIMIT = 60
 _OVER = ("all_clear", "history")
+#: What is said in other words to people next door and to those on duty.
+_BY_ROLE = ("fire", "co")
 
 
 class Trouble(msgspec.Struct, frozen=True):
@@ -35,6 +37,10 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     troubles: tuple[Trouble, ...] = ()
     again: bool = False
     acknowledge_link: str = ""
+    #: to whom it is said: resident, neighbour, duty or desk
+    role: str = "resident"
+    #: first name of who has it; empty for the duty desk
+    by: str = ""
 
     def __repr__(self) -> str:
         return f"Facts(message={self.message!r}, hazard={self.hazard!r})"
@@ -53,7 +59,8 @@ def compose(catalogue: Catalogue, facts: Facts) -> Text:
     say = catalogue.text
     kind = facts.message
     where = " ".join(facts.where.split()) or say("where.unknown")
-    headline = say(f"{kind}.headline")
+    role = _role(facts)
+    headline = say(f"{role}{kind}.headline")
     if facts.again:
         headline = say("again", headline=headline)
     what = _fill(catalogue, f"{kind}.what", facts)
@@ -63,8 +70,8 @@ def compose(catalogue: Catalogue, facts: Facts) -> Text:
         what,
         say("label.where", where=where),
         say("label.was" if kind in _OVER else "label.since", since=since),
-        say("label.do", do=say(f"{kind}.do")),
-        say(f"{kind}.call"),
+        say("label.do", do=say(f"{role}{kind}.do")),
+        say(f"{role}{kind}.call"),
     ]
     if facts.acknowledge_link:
         parts.append(say("label.acknowledge", link=facts.acknowledge_link))
@@ -72,8 +79,15 @@ def compose(catalogue: Catalogue, facts: Facts) -> Text:
     return Text(
         subject=say("subject", headline=headline, where=_shortened(where, _SUBJECT_WHERE_LIMIT)),
         body="\n\n".join(parts) + "\n",
-        short=_short(catalogue, kind, where),
+        short=_short(catalogue, f"{role}{kind}", where),
     )
+
+
+def _role(facts: Facts) -> str:
+    """The beginning of the keys: ``neighbour.``, ``duty.`` or nothing."""
+    if facts.message not in _BY_ROLE or facts.role == "resident":
+        return ""
+    return "neighbour." if facts.role == "neighbour" else "duty."
 
 
 def _fill(catalogue: Catalogue, key: str, facts: Facts) -> str:
@@ -91,6 +105,7 @@ def _fill(catalogue: Catalogue, key: str, facts: Facts) -> str:
         place=place,
         troubles="\n".join(lines),
         hazard=catalogue.text(f"hazard.{facts.hazard}"),
+        who=facts.by or catalogue.text("who.desk"),
     )
 
 

@@ -151,16 +151,27 @@ class Town:
         )
 
     async def add_contact(
-        self, *addresses: str, channel: str = "email", position: int = 9, language: str = "mn"
+        self,
+        *addresses: str,
+        channel: str = "email",
+        position: int = 9,
+        language: str = "mn",
+        role: str = "resident",
+        unit_code: str | None = None,
+        name: str = "Нэр",
+        **wishes: Any,
     ) -> str:
-        """One more contact with these addresses."""
+        """One more contact with these addresses; one on duty is of no household."""
         async with self.database.write() as session:
             contact = Contact(
                 id=new_id(),
-                household_id=self.household_id,
+                household_id=self.household_id if role in ("resident", "neighbour") else None,
                 language=language,
                 position=position,
-                name=self.keyring.seal("Нэр", "contact.name"),
+                role=role,
+                unit_code=unit_code,
+                name=self.keyring.seal(name, "contact.name"),
+                **wishes,
             )
             session.add(contact)
             await session.flush()

@@ -49,7 +49,7 @@ def test_explain_tells_who_when_by_what_and_with_which_proof(told: str) -> None:
     output = call("explain", told[:12])
     expected = (
         "2026-01-31 03:12", "opened", "planned", "contact 1", "contact 2", "channel=email",
-        "accepted", "evidence=250 ok", "refused", "address_unknown", "nobody_to_tell",
+        "accepted", "evidence=250 ok", "refused", "address_unknown", "not_reached",
     )  # fmt: skip
     for words in expected:
         assert words in output, words

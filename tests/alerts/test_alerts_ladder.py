@@ -41,7 +41,7 @@ async def test_an_acknowledgement_stops_the_ladder(any_town: Town) -> None:
         await incidents.acknowledge(session, applied.incident_id or "", "contact 1", NIGHT_US)
     any_town.clock.advance(timedelta(minutes=10))
     await worker.run_until_idle()
-    assert len(channel.sent) == 2
+    assert [message.kind for message in channel.sent] == ["fire"] * 2 + ["acknowledged"] * 2
 
 
 async def test_the_all_clear_stops_the_ladder(town: Town) -> None:

@@ -220,10 +220,15 @@ def _each_household_once(city: City, stories: list[dict[str, Any]]) -> None:
     urgent = [story for story in stories if story["alarm_class"] == "alarm"]
     per_hazard = Counter((story["household_id"], story["hazard"]) for story in urgent)
     assert set(per_hazard.values()) == {1}
-    mails = Counter(mail.recipients[0] for mail in city.smtp.mails)
+    mails = Counter(
+        mail.recipients[0]
+        for mail in city.smtp.mails
+        if mail.message["X-Utaa-Message"] in ("fire", "co") and mail.message["X-Utaa-Rung"] == "0"
+    )
     assert all(mail.secure for mail in city.smtp.mails)
     hazards = Counter(story["household_id"] for story in urgent)
     assert len(hazards) == 5  # four fires and kitchen 6
+    assert sum(mails.values()) == sum(hazards.values())
     assert sorted(mails) == sorted(
         [f"sdc{run}@example.org" for run in ("02", "05", "07", "10")] + ["kitchen-06@example.org"]
     )
