@@ -184,7 +184,8 @@ def program_of(seed: int) -> str:
     digest = hashlib.blake2b(str(seed).encode(), digest_size=8)
     modules = sorted(Path(edge.alarms.__file__).parent.glob("*.py"))
     for path in [*modules, Path(ger_year.__file__)]:
-        digest.update(path.read_bytes())
+        if path.name != "bench.py":  # it decides nothing
+            digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
