@@ -60,6 +60,11 @@ class Metrics:
             ["lane"],
             registry=on,
         )
+        self.latest_owed = Gauge(
+            "utaa_ingest_latest_owed",
+            "Detectors whose newest stored reading is not shown yet",
+            registry=on,
+        )
         self.connected = Gauge(
             "utaa_ingest_connected", "1 while the lane's broker connection is up", ["lane"], registry=on
         )

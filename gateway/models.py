@@ -83,6 +83,20 @@ class LatestReading(Base):
     signal_dbm: Mapped[float | None] = mapped_column(Float)
 
 
+class Lease(Base):
+    """What one process of several may do until a moment; afterwards another one may take it.
+
+    ``supervisor``: watch the sites. ``latest/<process>``: owe latest values for what it has stored
+    since ``detail``; whoever finds it run out makes up for them.
+    """
+
+    __tablename__ = "lease"
+    name: Mapped[str] = mapped_column(String(80), primary_key=True)
+    holder: Mapped[str] = mapped_column(_ID)
+    until_us: Mapped[int] = mapped_column(BigInteger)
+    detail: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+
+
 class SetAside(Base):
     """A message the city could not use: kept whole, with its reason, acknowledged as such."""
 

@@ -9,6 +9,7 @@ each alone, and set aside; its neighbours go through.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from alerts import incidents
 from alerts.incidents import Applied
-from edge.wire.errors import WireError
+from edge.wire.errors import REASONS, REPAIRS, WireError
 from edge.wire.messages import CommandResult, Event, Heartbeat, Lane, Snapshot, Status, decode
 from edge.wire.topics import SiteLeaf
 from gateway.city import City
@@ -43,8 +44,8 @@ _KINDS: dict[str, Any] = {
     "status": Status,
     "result": CommandResult,
 }
-#: Edge counters of one pulse that become metrics; an edge that invents more is not followed.
-_MAX_EDGE_REASONS = 40
+#: The words an edge's counters become metrics under; whatever else it says is counted as "other".
+_EDGE_WORDS = frozenset(REASONS) | frozenset(REPAIRS)
 
 log = structlog.get_logger()
 
@@ -269,8 +270,11 @@ class EventLane:
     def _count_pulse(self, pulse: Heartbeat) -> None:
         metrics = self._city.metrics
         for what, gauge in (("refused", metrics.edge_refused), ("repaired", metrics.edge_repaired)):
-            for reason, count in list(pulse.counters.get(what, {}).items())[:_MAX_EDGE_REASONS]:
-                gauge.labels(pulse.site, reason[:40]).set(count)
+            known: Counter[str] = Counter()
+            for reason, count in pulse.counters.get(what, {}).items():
+                known[reason if reason in _EDGE_WORDS else "other"] += count
+            for reason, count in known.items():
+                gauge.labels(pulse.site, reason).set(count)
         metrics.edge_queued.labels(pulse.site, "events").set(pulse.queued_events)
         metrics.edge_queued.labels(pulse.site, "readings").set(pulse.queued_readings)
 

@@ -1,7 +1,8 @@
 """The frames lane: readings in, stored, acknowledged.
 
 One batch's journey: each frame is decoded and judged by itself → the good ones go to the reading store
-in one write → latest values, new sites and what was set aside in one transaction → acknowledgements.
+in one write → acknowledgements. The database is needed for what is new or refused only; latest values
+follow by a way of their own (``keeper``), so that a slow or absent database does not hold up readings.
 """
 
 from __future__ import annotations
@@ -21,14 +22,16 @@ from gateway.ingest.acks import Acks, Publish
 from gateway.ingest.aside import Refusal, set_aside
 from gateway.ingest.check import check_frame, frame_key, site_of
 from gateway.ingest.inbox import Received
-from gateway.ingest.latest import LatestRow, described, newest, upsert_latest
+from gateway.ingest.keeper import LatestKeeper
+from gateway.ingest.latest import LatestRow, described, newest
 from gateway.ingest.owners import Owners
-from gateway.ingest.patience import until_done
+from gateway.ingest.patience import is_outage, until_done
 from gateway.stores.base import FrameColumns
 
 LANE: Lane = "frames"
 #: Readings in one live event; a page that wants more of a site asks the API.
 SHOWN_READINGS = 200
+_STORE_REFUSED = "store_refused"
 
 log = structlog.get_logger()
 
@@ -40,6 +43,8 @@ class _Batch:
     accepted: list[tuple[FrameColumns, Received]] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
     acks: Acks = field(default_factory=lambda: Acks(LANE))
+    #: answers to what is set aside; sent once it is
+    rejections: Acks = field(default_factory=lambda: Acks(LANE))
 
     def refuse(self, message: Received, error: WireError) -> None:
         """Set aside; answered if the frame says which one it is, and is of its topic's site."""
@@ -53,7 +58,7 @@ class _Batch:
             Refusal(message.topic, message.payload, error.reason, error.detail, keyed=key is not None)
         )
         if key:
-            self.acks.rejected(site, *key, error.reason)
+            self.rejections.rejected(site, *key, error.reason)
 
 
 class FrameLane:
@@ -63,18 +68,23 @@ class FrameLane:
         self._city = city
         self._publish = publish
         self._owners = Owners(city)
+        self.latest = LatestKeeper(city)
         #: what watchers have not been shown yet: site → detector → newest row
         self._unshown: dict[str, dict[str, LatestRow]] = {}
 
     async def process(self, messages: Sequence[Received]) -> None:
         """Returns when the batch is stored and answered; waits while store or database are away."""
         began_s = time.monotonic()
+        await until_done(self._city, LANE, self.latest.ready)
         # off the event loop: a batch is tens of milliseconds of work, and alarms do not wait for it
         batch = await asyncio.to_thread(self._judge, messages)
         await until_done(self._city, LANE, lambda: self._check_owners(batch))
         await self._store(batch)
-        await until_done(self._city, LANE, lambda: self._record(batch))
+        if any(refusal.reason == _STORE_REFUSED for refusal in batch.refusals):
+            # rows of frames that are about to be acknowledged: nobody will send them again
+            await until_done(self._city, LANE, lambda: self._set_aside(batch))
         self._answer(batch)
+        await self._reject(batch)
         self._city.metrics.ack_seconds.labels(LANE).observe(time.monotonic() - began_s)
 
     def _judge(self, messages: Sequence[Received]) -> _Batch:
@@ -110,17 +120,20 @@ class FrameLane:
     async def _store(self, batch: _Batch) -> None:
         if not batch.accepted:
             return
-        try:
-            await self._write(batch, batch.accepted)
-        except Exception:
-            log.exception("ingest.batch_failed", lane=LANE, frames=len(batch.accepted))
-            await self._store_one_by_one(batch)
+        with self.latest.storing():
+            try:
+                await self._write(batch, batch.accepted)
+            except Exception:
+                log.exception("ingest.batch_failed", lane=LANE, frames=len(batch.accepted))
+                await self._store_one_by_one(batch)
+            columns = [columns for columns, _ in batch.accepted]
+            await asyncio.to_thread(self.latest.add, columns)
 
     async def _write(self, batch: _Batch, part: list[tuple[FrameColumns, Received]]) -> None:
         frames = [columns for columns, _ in part]
         refused = await until_done(self._city, LANE, lambda: self._city.readings.write(frames))
         batch.refusals += [
-            Refusal(f"site {row.site}", row.text.encode(), "store_refused", row.detail, keyed=True)
+            Refusal(f"site {row.site}", row.text.encode(), _STORE_REFUSED, row.detail, keyed=True)
             for row in refused
         ]
 
@@ -137,28 +150,40 @@ class FrameLane:
                 kept.append(one)
         batch.accepted = kept
 
-    async def _record(self, batch: _Batch) -> None:
-        now_us = self._city.clock.now_us()
-        rows = await asyncio.to_thread(newest, [columns for columns, _ in batch.accepted])
-        if not rows and not batch.refusals:
-            return
+    async def _reject(self, batch: _Batch) -> None:
+        """Set aside what is not yet, and answer it. While the database is away, do neither: what its
+        edge keeps comes again, and good frames do not wait behind it."""
+        try:
+            if batch.refusals:
+                await self._set_aside(batch)
+        except Exception as error:
+            if not is_outage(error):
+                raise
+            log.warning("ingest.not_set_aside", messages=len(batch.refusals), error=str(error)[:200])
+        else:
+            self._send(batch.rejections)
+
+    async def _set_aside(self, batch: _Batch) -> None:
         async with self._city.database.write() as session:
-            await upsert_latest(session, rows)
-            await set_aside(session, batch.refusals, now_us=now_us)
+            await set_aside(session, batch.refusals, now_us=self._city.clock.now_us())
+        for refusal in batch.refusals:
+            self._city.metrics.refused.labels(refusal.reason).inc()
+        batch.refusals = []
 
     def _answer(self, batch: _Batch) -> None:
         metrics = self._city.metrics
-        for refusal in batch.refusals:
-            metrics.refused.labels(refusal.reason).inc()
         for columns, _ in batch.accepted:
             batch.acks.stored(columns.site, columns.epoch, columns.seq)
             metrics.readings_stored.inc(columns.count)
         metrics.frames_stored.inc(len(batch.accepted))
-        sent, unsent = batch.acks.send(self._publish, self._city.store_id)
-        metrics.acknowledgements.labels(LANE).inc(sent)
-        metrics.unsent.inc(unsent)
+        self._send(batch.acks)
         if self._city.hub.wanted("reading"):
             self._remember([columns for columns, _ in batch.accepted])
+
+    def _send(self, acks: Acks) -> None:
+        sent, unsent = acks.send(self._publish, self._city.store_id)
+        self._city.metrics.acknowledgements.labels(LANE).inc(sent)
+        self._city.metrics.unsent.inc(unsent)
 
     def _remember(self, frames: list[FrameColumns]) -> None:
         for row in newest(frames):

@@ -1,6 +1,6 @@
 """The newest reading of each detector, kept in the database for both kinds of reading store.
 
-One statement for a batch; the newest time wins, whatever the order of arrival. The rows go to the
+One statement for many rows; the newest time wins, whatever the order of arrival. The rows go to the
 driver as plain tuples (SQLite) or as one array for each column (PostgreSQL): at a city's rate the
 time would otherwise go into describing rows, not into writing them.
 """
@@ -50,7 +50,7 @@ def newest(frames: Sequence[FrameColumns]) -> list[LatestRow]:
 
 
 def _newest_of(frame: FrameColumns) -> list[LatestRow]:
-    rows = _newest_rows(frame)
+    rows = newest_rows(frame)
     flags = frame.flags[rows].astype(np.int64)
     names = frame.detectors
     values = [_stated(frame, number, rows) for number in range(len(QUANTITY_NAMES))]
@@ -67,8 +67,10 @@ def _newest_of(frame: FrameColumns) -> list[LatestRow]:
     )
 
 
-def _newest_rows(frame: FrameColumns) -> I64:
+def newest_rows(frame: FrameColumns) -> I64:
     """The row of each detector's newest reading; of equal times the last."""
+    if len(frame.detectors) == 1:
+        return np.array([len(frame.times) - 1 - int(np.argmax(frame.times[::-1]))])
     order = np.argsort(frame.times, kind="stable")
     _, from_end = np.unique(frame.index[order][::-1], return_index=True)
     return order[len(order) - 1 - from_end]

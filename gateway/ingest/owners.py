@@ -1,17 +1,21 @@
 """Which site a detector belongs to, remembered between frames.
 
-The register binds a detector to one site; a frame of another site that names it is refused. What the
-register does not know is asked again after a while: somebody may have entered it meanwhile.
+The register binds a detector to one site; a frame of another site that names it is refused. At the
+first frame everything is read in one go: asking for a city's detectors some hundred at a time would
+take longer than storing their readings. What the register does not know is asked again after a while:
+somebody may have entered it meanwhile. While the database is away, what was believed is believed on.
 """
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterable, Iterator
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from gateway.city import City
+from gateway.ingest.patience import is_outage
 from gateway.ingest.sites import ensure_site
 from gateway.stores.base import FrameColumns
 from registry.models import Detector, Site
@@ -22,6 +26,8 @@ _MAX_REMEMBERED = 1_000_000
 _UNKNOWN_FOR_S = 60.0
 #: Ids in one question; below every database's limit of bound values.
 _CHUNK = 500
+#: Rows read at a time at the first look.
+_PARTITION = 5_000
 
 
 class Owners:
@@ -32,13 +38,15 @@ class Owners:
         self._sites: set[str] = set()
         self._of: dict[str, str] = {}
         self._unknown: set[str] = set()
-        self._forget_at_s = 0.0
+        self._ask_again_at_s = time.monotonic() + _UNKNOWN_FOR_S
+        self._read_all = False
 
     async def learn(self, frames: Iterable[FrameColumns]) -> None:
         """Ask for what these frames name and we do not know; enter new sites where allowed."""
-        if time.monotonic() > self._forget_at_s:
-            self._unknown.clear()
-            self._forget_at_s = time.monotonic() + _UNKNOWN_FOR_S
+        if not self._read_all:
+            await self._learn_all()
+        if time.monotonic() > self._ask_again_at_s:
+            await self._ask_again()
         if len(self._of) + len(self._unknown) > _MAX_REMEMBERED:
             self._of.clear()
             self._unknown.clear()
@@ -49,6 +57,27 @@ class Owners:
             detectors.update(frame.detectors)
         await self._learn_sites(sorted(sites - self._sites))
         await self._learn_detectors(sorted(detectors - self._of.keys() - self._unknown))
+
+    async def _learn_all(self) -> None:
+        async with self._city.database.read() as session:
+            registered = await session.scalar(select(func.count()).select_from(Detector))
+            if (registered or 0) <= _MAX_REMEMBERED:
+                self._sites.update(await session.scalars(select(Site.id)))
+                rows = await session.stream(select(Detector.id, Detector.site_id))
+                async for part in rows.partitions(_PARTITION):
+                    self._of.update((one, sys.intern(site)) for one, site in part)
+        self._read_all = True
+
+    async def _ask_again(self) -> None:
+        """Look once more for what the register did not know."""
+        asked, self._unknown = self._unknown, set()
+        try:
+            await self._learn_detectors(sorted(asked))
+        except Exception as error:
+            if not is_outage(error):
+                raise
+            self._unknown = asked
+        self._ask_again_at_s = time.monotonic() + _UNKNOWN_FOR_S
 
     async def _learn_sites(self, sites: list[str]) -> None:
         if not sites:

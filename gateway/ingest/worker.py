@@ -81,6 +81,7 @@ class IngestWorker:
                 for name, work in (
                     ("frames", _pump(self.frames_inbox, frame_limits, self._frames.process)),
                     ("events", _pump(self.events_inbox, event_limits, self._events.process)),
+                    ("latest", self._frames.latest.run()),
                     ("configs", self._configs.run()),
                     ("gauges", self._watch()),
                     ("store probe", self._probe()),

@@ -7,7 +7,7 @@ its work (they live in the database, ``gateway.ingest.latest``).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -26,6 +26,10 @@ F64 = npt.NDArray[np.float64]
 FIELDS: tuple[str, ...] = QUANTITY_NAMES
 #: One question answers with at most this many rows or steps; the rest is asked for by its cursor.
 MAX_ROWS = 10_000
+
+
+#: How far a store was written, by its parts. Only the store that gave one can read it; it is JSON.
+Position = dict[str, int]
 
 
 class StoreUnavailable(Exception):
@@ -114,6 +118,22 @@ class ReadingStore(Protocol):
 
     async def write(self, frames: Sequence[FrameColumns]) -> list[RefusedRow]:
         """Durable when it returns. Raises ``StoreUnavailable``: nothing of it may be acknowledged."""
+        ...
+
+    def position(self) -> Position:
+        """How far this process has written; what it writes from now on is newer."""
+        ...
+
+    async def end(self) -> Position:
+        """How far anybody has written."""
+        ...
+
+    def newer_than(self, position: Position) -> AsyncIterator[list[FrameColumns]]:
+        """What was written after this position, a part at a time; rows may come that were not.
+
+        Every detector's newest reading of what was written is among it. ``site`` is empty where the
+        store does not know it.
+        """
         ...
 
     async def rows(self, detector: str, *, from_us: int, to_us: int, limit: int) -> Rows:

@@ -105,6 +105,15 @@ def rows_query(detector: str, from_us: int, to_us: int, limit: int) -> str:
     )
 
 
+def newest_query(from_us: int, limit: int, offset: int) -> str:
+    """The newest row of each of ``limit`` detectors, none older than ``from_us``."""
+    fields = ", ".join(f'"{name}"' for name in ("flags", "flags_known", *QUANTITY_NAMES))
+    return (
+        f'SELECT {fields} FROM "{MEASUREMENT}" WHERE time >= {from_us}u GROUP BY "{TAG}"'  # noqa: S608
+        f" ORDER BY time DESC LIMIT 1 SLIMIT {limit} SOFFSET {offset}"
+    )
+
+
 def steps_query(
     detector: str, quantity: str, from_us: int, to_us: int, step_us: int, limit: int
 ) -> str:

@@ -18,11 +18,12 @@ import asyncio
 import sqlite3
 import zlib
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,6 +34,7 @@ from gateway.stores.base import (
     FIELDS,
     MAX_ROWS,
     FrameColumns,
+    Position,
     RefusedRow,
     Rows,
     Steps,
@@ -47,6 +49,8 @@ DAY_US = 24 * 3600 * 1_000_000
 _MAX_OPEN_DAYS = 8
 #: Threads that answer questions; each waits mostly for the disk.
 _READER_THREADS = 2
+#: Blocks read at a time when somebody catches up: some MB once unpacked.
+_BLOCKS_AT_ONCE = 500
 #: How long one process waits for another that writes to the same day.
 _BUSY_TIMEOUT_S = 30.0
 #: The write-ahead log is folded back after this many pages (8 KiB each): 64 MiB.
@@ -85,12 +89,28 @@ class SqliteStore:
         self.folder = folder
         self.title = f"sqlite {folder}"
         self._days: OrderedDict[int, _Day] = OrderedDict()
+        self._written: Position = {}
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="readings-write")
         self._readers = ThreadPoolExecutor(_READER_THREADS, thread_name_prefix="readings-read")
 
     async def write(self, frames: Sequence[FrameColumns]) -> list[RefusedRow]:
         await self._run(self._writer, lambda: self._write(frames))
         return []
+
+    def position(self) -> Position:
+        return dict(self._written)
+
+    async def end(self) -> Position:
+        return await self._run(self._readers, self._end)
+
+    async def newer_than(self, position: Position) -> AsyncIterator[list[FrameColumns]]:
+        for name, last in (await self.end()).items():
+            at, names = position.get(name, 0), dict[int, str]()
+            path = self.folder / name
+            while at < last:
+                read = partial(_frames_after, path, at, last, names)
+                frames, at = await self._run(self._readers, read)
+                yield frames
 
     async def rows(self, detector: str, *, from_us: int, to_us: int, limit: int) -> Rows:
         limit = min(limit, MAX_ROWS)
@@ -141,8 +161,11 @@ class SqliteStore:
                 by_day.setdefault(day, []).append((frame, days == day))
         for number, parts in sorted(by_day.items()):
             day = self._open_day(number)
+            name = self._path(number).name
             try:
+                self._written.setdefault(name, _last_block(day.connection))
                 _append(day, parts)
+                self._written[name] = _last_block(day.connection)
             except BaseException:
                 self._days.pop(number).connection.close()
                 raise
@@ -172,10 +195,18 @@ class SqliteStore:
             if (number + 1) * DAY_US <= time_us:
                 if day := self._days.pop(number, None):
                     day.connection.close()
+                self._written.pop(path.name, None)
                 for suffix in ("", "-wal", "-shm"):
                     path.with_name(path.name + suffix).unlink(missing_ok=True)
                 dropped += 1
         return dropped
+
+    def _end(self) -> Position:
+        found: Position = {}
+        for _, path in self._files():
+            with _open_for_reading(path) as database:
+                found[path.name] = _last_block(database)
+        return found
 
     def _check(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -327,6 +358,44 @@ def _open_for_reading(path: Path) -> Iterator[sqlite3.Connection]:
         yield connection
     finally:
         connection.close()
+
+
+def _last_block(database: sqlite3.Connection) -> int:
+    (last,) = database.execute("SELECT coalesce(max(id), 0) FROM block").fetchone()
+    return int(last)
+
+
+def _frames_after(
+    path: Path, after: int, until: int, names: dict[int, str]
+) -> tuple[list[FrameColumns], int]:
+    """Some blocks in the order of writing, and the last one's id. ``names`` remembers detectors."""
+    if not path.exists():  # retention was faster
+        return [], until
+    with _open_for_reading(path) as database:
+        found = database.execute(
+            "SELECT b.id, s.site, s.epoch, b.seq, b.data FROM block b JOIN source s ON s.no = b.source"
+            " WHERE b.id > ? AND b.id <= ? ORDER BY b.id LIMIT ?",
+            (after, until, _BLOCKS_AT_ONCE),
+        ).fetchall()
+        frames = []
+        for _, site, epoch, seq, data in found:
+            block = decode_block(data)
+            numbers, index = np.unique(block.detectors, return_inverse=True)
+            if not names.keys() >= set(numbers.tolist()):
+                names.update(database.execute("SELECT no, id FROM detector"))
+            frames.append(
+                FrameColumns(
+                    site,
+                    epoch,
+                    seq,
+                    [names[number] for number in numbers.tolist()],
+                    index.astype(np.uint16),
+                    block.times,
+                    block.flags,
+                    block.columns,
+                )
+            )
+    return frames, found[-1][0] if found else until
 
 
 def _detector_rows(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -90,6 +91,7 @@ async def test_latest_is_the_newest_whatever_the_order(
     newest = msgspec.structs.replace(readings[-1], co_ppm=9.0, flags=1, flags_known=3)
     await frames.process([site.frame([newest, *readings[:5]])])
     await frames.process([site.frame(readings[5:9])])
+    await frames.latest.flush()
     (row,) = await rows_of(city, LatestReading)
     assert (row.time_us, row.co_ppm, row.temperature_c) == (newest.time_us, 9.0, None)
     assert (row.flags, row.flags_known, row.site_id) == (1, 3, "site-1")
@@ -101,6 +103,7 @@ async def test_a_quantity_that_is_no_longer_stated_is_no_longer_shown(
     first, second = site.readings("d1", 2)
     await frames.process([site.frame([msgspec.structs.replace(first, co_ppm=80.0)])])
     await frames.process([site.frame([msgspec.structs.replace(second, temperature_c=20.0)])])
+    await frames.latest.flush()
     (row,) = await rows_of(city, LatestReading)
     assert (row.co_ppm, row.temperature_c) == (None, 20.0)
 
@@ -269,23 +272,49 @@ async def test_a_frame_that_breaks_the_write_does_not_block_its_neighbours(
     assert kept.payload == batch[1].payload
 
 
-async def test_a_database_that_is_away_after_the_store_wrote_delays_the_acknowledgement(
+@contextlib.contextmanager
+def database_away(city: City, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    def away() -> Any:
+        raise OperationalError("BEGIN", None, Exception("server closed the connection"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(city.database, "write", away)
+        patch.setattr(city.database, "read", away)
+        yield
+
+
+async def test_readings_are_acknowledged_while_the_database_is_away_and_shown_when_it_is_back(
     city: City, frames: FrameLane, sent: Sent, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, failures = city.database.write, [3]
-
-    def write() -> Any:
-        if failures[0]:
-            failures[0] -= 1
-            assert sent.acks == []
-            raise OperationalError("BEGIN", None, Exception("server closed the connection"))
-        return real()
-
-    monkeypatch.setattr(city.database, "write", write)
     await frames.process([site.frame(site.readings("d1", 5))])
-    assert failures == [0]
-    assert sent.seqs(site.epoch) == {1}
-    assert await city.readings.count("d1", **ALL) == 5
+    await frames.latest.flush()
+    bad = Received(
+        f"utaa/v1/site/{site.name}/frame", hostile_frames(site, 0)["out_of_range"].payload, False
+    )
+    newest = site.readings("d1", 5, co_ppm=8.0)
+    with database_away(city, monkeypatch):
+        await frames.process([bad, site.frame(newest)])
+        with pytest.raises(OperationalError):
+            await frames.latest.flush()
+    assert sent.seqs(site.epoch) == {1, site.seq}
+    assert sent.rejected(site.epoch) == {}  # not set aside, so not answered: it comes again
+    await frames.process([bad])
+    assert sent.rejected(site.epoch) == {99: "out_of_range"}
+    await frames.latest.flush()
+    (row,) = await rows_of(city, LatestReading)
+    assert (row.time_us, row.co_ppm) == (newest[-1].time_us, 8.0)
+
+
+async def test_a_new_detector_waits_for_the_database_because_it_might_be_anothers(
+    city: City, frames: FrameLane, sent: Sent, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await frames.process([site.frame(site.readings("d1", 5))])
+    with database_away(city, monkeypatch):
+        task = asyncio.create_task(frames.process([site.frame(site.readings("d2", 5))]))
+        await until(lambda: "ingest frames" in city.troubles, "the lane says that it waits")
+        assert sent.seqs(site.epoch) == {1}
+    await task
+    assert sent.seqs(site.epoch) == {1, 2}
 
 
 async def test_an_acknowledgement_that_cannot_be_sent_is_sent_when_the_edge_asks_again(

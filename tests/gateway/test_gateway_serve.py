@@ -112,7 +112,12 @@ async def _until_incident(lines: Any) -> Any:
 
 async def _ask_for_readings(http: httpx.AsyncClient) -> None:
     span = {"from": "2026-01-01T00:00:00Z", "to": "2027-01-01T00:00:00+08:00"}
-    latest = (await http.get("/api/v1/detectors/d1/latest")).json()
+
+    async def shown() -> Any:
+        answer = await http.get("/api/v1/detectors/d1/latest")
+        return answer.json() if answer.is_success else None
+
+    latest = await until(shown, "the latest reading, which follows its acknowledgement")
     assert (latest["values"], latest["site"]) == ({"co_ppm": 4.0}, "site-1")
     assert (await http.get("/api/v1/latest", params={"site": "site-1"})).json()["items"] == [latest]
     assert (await http.get("/api/v1/latest", params={"site": "site-2"})).json()["items"] == []

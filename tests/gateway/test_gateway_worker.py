@@ -124,12 +124,16 @@ async def test_frames_and_events_are_stored_and_acknowledged(
         rows = await city.readings.rows("d1", **ALL, limit=1000)
         assert rows.times_us.tolist() == [reading.time_us for reading in readings]
         assert set(rows.columns["co_ppm"].tolist()) == {3.25}
+
+        async def shown_us() -> bool:
+            async with city.database.read() as session:
+                latest = await session.get(LatestReading, "d1")
+                return latest is not None and latest.time_us == readings[-1].time_us
+
+        await until(shown_us, "the newest reading shown")
         async with city.database.read() as session:
             assert len(list(await session.scalars(select(Incident)))) == 1
             assert len(list(await session.scalars(select(AlarmRecord)))) == 1
-            latest = await session.get(LatestReading, "d1")
-            assert latest is not None
-            assert latest.time_us == readings[-1].time_us
         report = await city_report(settings)
         assert report["ok"], report
         assert [entry["reason"] for entry in report["set_aside"]] == ["wrong_type"]
