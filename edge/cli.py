@@ -8,6 +8,7 @@ import typer
 
 from edge.agent.command import run
 from edge.evaluate import evaluate
+from edge.evidence import evidence
 from edge.sources.command import decode, sources
 from edge.sources.listen import listen
 from edge.wire.asyncapi import asyncapi as describe
@@ -20,6 +21,7 @@ app.command()(decode)
 app.command()(sources)
 app.command()(listen)
 app.command()(evaluate)
+app.command()(evidence)
 
 
 @app.command()

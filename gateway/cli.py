@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -14,6 +15,7 @@ import typer
 from alerts.dryrun import PolicyError
 from alerts.settings import SettingsError as AlertSettingsError
 from alerts.settings import load_settings as load_alert_settings
+from edge.wire.clock import clock_from_text
 from gateway.schema import SchemaError
 from gateway.settings import SettingsError, load_settings
 from registry.db import DatabaseUnavailable
@@ -59,6 +61,10 @@ def serve(
         alert_settings = load_alert_settings(config)
     except (SettingsError, AlertSettingsError) as error:
         _fail(f"wrong setting: {error}", _WRONG_SETTINGS)
+    try:
+        clock_from_text(os.environ.get("UTAA_CLOCK"))
+    except ValueError as error:
+        _fail(f"environment: {error}", _WRONG_SETTINGS)
 
     def started(what: Started) -> None:
         typer.echo(f"utaa gateway: {what.url}")
@@ -87,6 +93,12 @@ def serve(
 def log_to_stderr() -> None:
     """Log lines as events with fields, on stderr: the console belongs to what the user asked for."""
     structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(ensure_ascii=False),
+        ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )

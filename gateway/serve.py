@@ -124,7 +124,7 @@ async def _run(
 
 def _application(city: City, identity: Identity) -> FastAPI:
     app = create_app(city, identity=identity, extra=[routes.router, answers.router])
-    routes.mount_static(app)
+    routes.install(app)
     return app
 
 

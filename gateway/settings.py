@@ -11,6 +11,7 @@ import os
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -29,6 +30,14 @@ class SettingsError(Exception):
 
 def _broker(url: str) -> str:
     BrokerAddress.parse(url)
+    return url
+
+
+def _http(url: str | None) -> str | None:
+    if url is not None and (
+        urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname
+    ):
+        raise ValueError(f"{url!r} is no address; expected http://host:8086")
     return url
 
 
@@ -66,7 +75,9 @@ class GatewaySettings(BaseSettings):
     store: Literal["sqlite", "influx"] | None = Field(
         None, description="where readings live; unset: influx if influx_url is set, else sqlite"
     )
-    influx_url: str | None = Field(None, description="http://host:8086 of InfluxDB 1.8, 2.x or 3")
+    influx_url: Annotated[str | None, AfterValidator(_http)] = Field(
+        None, description="http://host:8086 of InfluxDB 1.8, 2.x or 3"
+    )
     influx_token: SecretStr = Field(SecretStr(""), description="API token, or user:password on 1.x")
     influx_org: str = Field("utaa", description="organisation (2.x only)")
     influx_bucket: str = Field("utaa", description="bucket (2.x) or database (1.x, 3)")

@@ -73,7 +73,7 @@ class Database:
             if self.is_sqlite
             else {"pool_size": pool_size, "max_overflow": pool_size, "pool_pre_ping": True}
         )
-        self.engine = create_async_engine(self.url, **options)
+        self.engine = create_async_engine(self.url, hide_parameters=True, **options)
         if self.is_sqlite:
             event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
             event.listen(self.engine.sync_engine, "begin", _begin_sqlite)

@@ -5,16 +5,18 @@ Everything here is free of sealed fields: a household is its office label, a det
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from sqlalchemy import ColumnElement, case, false, func, or_, select, true
+from sqlalchemy import ColumnElement, case, false, func, not_, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
 from alerts.models import AlarmRecord, Delivery, Incident, Notification
 from edge.wire.messages import CLASS_OF
 from gateway.models import LatestReading, SiteState
+from registry.db import Database
 from registry.models import Detector, Household, Site
 from registry.rights import Reach
 
@@ -22,6 +24,9 @@ from registry.rights import Reach
 MAX_INCIDENTS = 50
 MAX_SITES = 60
 MAX_DETECTORS_PER_SITE = 100
+#: Above so many sites on the page each one shows fewer detectors.
+FEW_SITES = 10
+MAX_DETECTORS_OF_MANY_SITES = 20
 #: An incident that ended stays on the page this long.
 RECENT_US = 3600 * 1_000_000
 
@@ -43,6 +48,8 @@ class IncidentCard:
     where: str
     site_id: str
     kinds: list[str] = field(default_factory=list)
+    #: messages planned, and those a provider has accepted
+    planned: int = 0
     accepted: int = 0
 
 
@@ -52,6 +59,8 @@ class DetectorRow:
 
     id: str
     place: str
+    #: how its protocol names it: a family may have put a name there, so it is for signed-in eyes
+    address: str
     household: str | None
     status: str
     alarms: list[str]
@@ -97,11 +106,11 @@ async def overview(session: AsyncSession, now_us: int, reach: Reach) -> Overview
     """Read the page's content for somebody who may see so much of the city."""
     incidents_seen, sites_seen = _within(reach, Incident.unit_code), _within(reach, Site.unit_code)
     counts = await _open_counts(session, incidents_seen)
-    open_cards = await _incidents(session, Incident.open_key.is_not(None), incidents_seen)
+    open_cards = await _incidents(session, _lasting(), incidents_seen)
     recent = await _incidents(
         session,
         incidents_seen,
-        Incident.open_key.is_(None),
+        not_(_lasting()),
         func.coalesce(Incident.resolved_us, Incident.cleared_us) > now_us - RECENT_US,
     )
     sites = await _sites(session, sites_seen)
@@ -121,10 +130,22 @@ def _within(reach: Reach, unit_code: InstrumentedAttribute[str | None]) -> Colum
     return or_(*(unit_code.startswith(code, autoescape=True) for code in reach.unit_codes), false())
 
 
+def _lasting() -> ColumnElement[bool]:
+    """Open, or closed by somebody while an alarm of it still sounds: that is not over."""
+    sounding = select(AlarmRecord.incident_id).where(
+        *_active(), AlarmRecord.alarm_class == "alarm", AlarmRecord.test.is_(False)
+    )
+    return or_(Incident.open_key.is_not(None), Incident.id.in_(sounding))
+
+
+def _active() -> tuple[ColumnElement[bool], ...]:
+    return (AlarmRecord.cleared_us.is_(None), AlarmRecord.abandoned_us.is_(None))
+
+
 async def _open_counts(session: AsyncSession, seen: ColumnElement[bool]) -> dict[str, int]:
     rows = await session.execute(
         select(Incident.alarm_class, func.count())
-        .where(Incident.open_key.is_not(None), seen)
+        .where(_lasting(), seen)
         .group_by(Incident.alarm_class)
     )
     return {str(name): int(count) for name, count in rows.all()}
@@ -168,84 +189,114 @@ async def _fill_cards(session: AsyncSession, cards: dict[str, IncidentCard]) -> 
     for incident_id, kind in kinds:
         if incident_id:
             cards[incident_id].kinds.append(kind)
-    accepted = await session.execute(
-        select(Notification.incident_id, func.count(Delivery.id))
+    told = await session.execute(
+        select(Notification.incident_id, func.count(Delivery.id), func.count(Delivery.accepted_us))
         .join(Delivery, Delivery.notification_id == Notification.id)
-        .where(Notification.incident_id.in_(cards), Delivery.accepted_us.is_not(None))
+        .where(Notification.incident_id.in_(cards))
         .group_by(Notification.incident_id)
     )
-    for incident_id, count in accepted:
-        cards[incident_id].accepted = count
+    for incident_id, planned, accepted in told:
+        cards[incident_id].planned, cards[incident_id].accepted = planned, accepted
 
 
 async def _sites(session: AsyncSession, seen: ColumnElement[bool]) -> list[SiteCard]:
-    alarms = await _active_alarms(session)
+    """The sites that need somebody first: worst alarm, then not online, then by name."""
+    rank = case(
+        (AlarmRecord.test, _SEVERITY["supervisory"]),
+        (AlarmRecord.alarm_class == "alarm", _SEVERITY["alarm"]),
+        (AlarmRecord.alarm_class == "supervisory", _SEVERITY["supervisory"]),
+        else_=_SEVERITY["trouble"],
+    )
+    worst = (
+        select(AlarmRecord.site_id, func.min(rank).label("rank"))
+        .where(*_active())
+        .group_by(AlarmRecord.site_id)
+        .subquery()
+    )
+    quiet = _SEVERITY["ok"]
     rows = await session.execute(
-        select(Site.id, Site.title, SiteState.state, SiteState.heard_us)
+        select(Site.id, Site.title, SiteState.state, SiteState.heard_us, worst.c.rank)
         .outerjoin(SiteState, SiteState.site_id == Site.id)
+        .outerjoin(worst, worst.c.site_id == Site.id)
         .where(seen)
-        .order_by(Site.id)
-    )
-    cards = [
-        SiteCard(id=site_id, title=title or site_id, state=state or "never heard", heard_us=heard_us)
-        for site_id, title, state, heard_us in rows
-    ]
-    for card in cards:
-        card.worst = _worst([kind for kind, _ in alarms.by_site.get(card.id, [])])
-    cards.sort(key=lambda card: (_SEVERITY[card.worst], card.state == "online", card.id))
-    cards = cards[:MAX_SITES]
-    for card in cards:
-        await _fill_site(session, card, alarms.by_detector)
-    return cards
-
-
-@dataclass
-class _Active:
-    by_site: dict[str, list[tuple[str, str]]]
-    by_detector: dict[str, list[str]]
-
-
-async def _active_alarms(session: AsyncSession) -> _Active:
-    rows = await session.execute(
-        select(AlarmRecord.site_id, AlarmRecord.detector_id, AlarmRecord.kind).where(
-            AlarmRecord.cleared_us.is_(None), AlarmRecord.abandoned_us.is_(None)
-        )
-    )
-    active = _Active(defaultdict(list), defaultdict(list))
-    for site_id, detector_id, kind in rows:
-        active.by_site[site_id].append((kind, detector_id))
-        active.by_detector[detector_id].append(kind)
-    return active
-
-
-async def _fill_site(session: AsyncSession, card: SiteCard, active: dict[str, list[str]]) -> None:
-    counts = await session.execute(
-        select(Detector.status, func.count())
-        .where(Detector.site_id == card.id, Detector.status != "retired")
-        .group_by(Detector.status)
-    )
-    by_status = {str(status): int(count) for status, count in counts.all()}
-    card.count = sum(by_status.values())
-    card.unregistered = by_status.get("unregistered", 0)
-    rows = await session.execute(
-        select(Detector, Household.label, LatestReading)
-        .outerjoin(Household, Household.id == Detector.household_id)
-        .outerjoin(LatestReading, LatestReading.detector_id == Detector.id)
-        .where(Detector.site_id == card.id, Detector.status != "retired")
         .order_by(
-            case((Detector.id.in_(list(active)[:500]), 0), else_=1), Household.label, Detector.place
+            func.coalesce(worst.c.rank, quiet),
+            case((SiteState.state == "online", 1), else_=0),
+            Site.id,
         )
-        .limit(MAX_DETECTORS_PER_SITE)
+        .limit(MAX_SITES)
+    )
+    cards = {
+        site_id: SiteCard(
+            id=site_id,
+            title=title or site_id,
+            state=state or "never heard",
+            heard_us=heard_us,
+            worst=_BY_SEVERITY[quiet if rank is None else rank],
+        )
+        for site_id, title, state, heard_us, rank in rows
+    }
+    await _count_detectors(session, cards)
+    await _fill_detectors(session, cards)
+    return list(cards.values())
+
+
+async def _count_detectors(session: AsyncSession, cards: dict[str, SiteCard]) -> None:
+    counts = await session.execute(
+        select(Detector.site_id, Detector.status, func.count())
+        .where(Detector.site_id.in_(cards), Detector.status != "retired")
+        .group_by(Detector.site_id, Detector.status)
+    )
+    for site_id, status, count in counts:
+        cards[site_id].count += count
+        if status == "unregistered":
+            cards[site_id].unregistered = count
+
+
+async def _fill_detectors(session: AsyncSession, cards: dict[str, SiteCard]) -> None:
+    """The detectors of every shown site in one statement, those in alarm first."""
+    alarms: dict[str, list[str]] = defaultdict(list)
+    active = select(AlarmRecord.detector_id, AlarmRecord.kind, AlarmRecord.test).where(
+        *_active(), AlarmRecord.site_id.in_(cards)
+    )
+    for detector_id, kind, test in await session.execute(active):
+        shown = "test" if test else kind
+        if shown not in alarms[detector_id]:
+            alarms[detector_id].append(shown)
+    sounding = select(AlarmRecord.detector_id).where(*_active(), AlarmRecord.site_id.in_(cards))
+    place = func.row_number().over(
+        partition_by=Detector.site_id,
+        order_by=(
+            case((Detector.id.in_(sounding), 0), else_=1),
+            Household.label,
+            Detector.place,
+            Detector.id,
+        ),
+    )
+    numbered = (
+        select(Detector.id, Household.label, place.label("place"))
+        .outerjoin(Household, Household.id == Detector.household_id)
+        .where(Detector.site_id.in_(cards), Detector.status != "retired")
+        .subquery()
+    )
+    per_site = MAX_DETECTORS_PER_SITE if len(cards) <= FEW_SITES else MAX_DETECTORS_OF_MANY_SITES
+    rows = await session.execute(
+        select(Detector, numbered.c.label, LatestReading)
+        .join(numbered, numbered.c.id == Detector.id)
+        .outerjoin(LatestReading, LatestReading.detector_id == Detector.id)
+        .where(numbered.c.place <= per_site)
+        .order_by(Detector.site_id, numbered.c.place)
     )
     for detector, label, latest in rows:
-        kinds = active.get(detector.id, [])
-        card.detectors.append(
+        kinds = sorted(alarms.get(detector.id, []), key=lambda kind: _SEVERITY[_class_of(kind)])
+        cards[detector.site_id].detectors.append(
             DetectorRow(
                 id=detector.id,
-                place=detector.place or detector.model_name or detector.address,
+                place=detector.place or detector.model_name or "",
+                address=detector.address,
                 household=label,
                 status=detector.status,
-                alarms=sorted(kinds, key=lambda kind: _SEVERITY[_class_of(kind)]),
+                alarms=kinds,
                 worst=_worst(kinds),
                 latest=latest,
             )
@@ -253,6 +304,7 @@ async def _fill_site(session: AsyncSession, card: SiteCard, active: dict[str, li
 
 
 _SEVERITY = {"alarm": 0, "supervisory": 1, "trouble": 2, "ok": 3}
+_BY_SEVERITY = list(_SEVERITY)
 _CLASS_OF: dict[str, str] = {str(kind): name for kind, name in CLASS_OF.items()}
 
 
@@ -262,3 +314,29 @@ def _class_of(kind: str) -> str:
 
 def _worst(kinds: list[str]) -> str:
     return min((_class_of(kind) for kind in kinds), key=_SEVERITY.__getitem__, default="ok")
+
+
+class Overviews:
+    """Reads the overview for many watchers at once: those who ask together share one answer.
+
+    Whoever arrives while a reading is under way waits for the next one, because the one under way may
+    have begun before the change they were told of.
+    """
+
+    def __init__(self) -> None:
+        self._arrivals = 0
+        self._begun: dict[Reach, int] = {}
+        self._found: dict[Reach, Overview] = {}
+        self._locks: dict[Reach, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    async def get(self, database: Database, now_us: int, reach: Reach) -> Overview:
+        """What this part of the city looks like now."""
+        self._arrivals += 1
+        arrived = self._arrivals
+        async with self._locks[reach]:
+            if self._begun.get(reach, 0) >= arrived:
+                return self._found[reach]
+            self._begun[reach] = self._arrivals
+            async with database.read() as session:
+                self._found[reach] = await overview(session, now_us, reach)
+            return self._found[reach]

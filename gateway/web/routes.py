@@ -18,7 +18,7 @@ from starlette.staticfiles import StaticFiles
 from gateway import desk
 from gateway.city import City
 from gateway.door import Asker, cookie_name, identity, need, origin_of
-from gateway.web.overview import overview
+from gateway.web.overview import Overviews
 from gateway.web.words import DEFAULT_LANGUAGE, LANGUAGES, Words, words_for
 from registry.identity import ABSOLUTE_US, BadLogin, Throttled, WrongCredentials
 from registry.models import Person
@@ -42,8 +42,9 @@ _templates = Environment(
 Anybody = Annotated[Asker, Depends(need("page.read"))]
 
 
-def mount_static(app: FastAPI) -> None:
-    """Our own style sheet, script and icon."""
+def install(app: FastAPI) -> None:
+    """What the pages need of the application: our own style sheet, script and icon, shared reading."""
+    app.state.overviews = Overviews()
     app.mount("/static", StaticFiles(directory=_FOLDER / "static"), name="static")
 
 
@@ -190,12 +191,12 @@ def _reach(request: Request, asker: Asker) -> Reach | None:
 async def _overview(request: Request, asker: Asker, reach: Reach) -> dict[str, Any]:
     city = city_of(request)
     now_us = city.clock.now_us()
-    async with city.database.read() as session:
-        return {
-            "page": await overview(session, now_us, reach),
-            "now_us": now_us,
-            "may_acknowledge": may_somewhere(asker.actor, "incident.acknowledge"),
-        }
+    shared: Overviews = request.app.state.overviews
+    return {
+        "page": await shared.get(city.database, now_us, reach),
+        "now_us": now_us,
+        "may_acknowledge": may_somewhere(asker.actor, "incident.acknowledge"),
+    }
 
 
 async def _first_door(request: Request) -> str:

@@ -62,7 +62,7 @@ async def web(tmp_path: Path) -> AsyncIterator[Web]:
         settings=settings, wake_alerts=lambda: None, wake_configs=lambda: None,
     )  # fmt: skip
     app = create_app(city, identity=people, extra=[routes.router, answers.router])  # type: ignore[arg-type]
-    routes.mount_static(app)
+    routes.install(app)
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="https://utaa.test") as browser:
         yield Web(browser, database, settings, people, city)
@@ -146,6 +146,50 @@ async def test_the_overview_says_what_burns_in_mongolian_and_in_english(web: Web
     english = (await web.browser.get("/?lang=en")).text
     assert "Homes in danger now: 1" in english
     assert '<html lang="en">' in (await web.browser.get("/")).text  # it is remembered
+
+
+async def test_a_closed_incident_whose_alarm_still_sounds_is_not_quiet(web: Web) -> None:
+    await _a_fire(web)
+    web.settings.open_overview = True
+    async with web.database.write() as session:
+        incident = await session.get_one(Incident, "i-s1")
+        incident.state, incident.open_key, incident.resolved_us = "resolved", None, NOW_US
+    page = (await web.browser.get("/")).text
+    assert "Одоо 1 айл аюулд байна" in page
+    assert words_for("mn")("closed, but an alarm still sounds") in page
+    async with web.database.write() as session:
+        (await session.get_one(AlarmRecord, "a-s1")).cleared_us = NOW_US
+    assert "Бүх зүйл хэвийн" in (await web.browser.get("/")).text
+
+
+async def test_a_detector_under_test_is_not_shown_in_danger(web: Web) -> None:
+    await _a_fire(web)
+    web.settings.open_overview = True
+    async with web.database.write() as session:
+        (await session.get_one(AlarmRecord, "a-s1")).test = True
+        incident = await session.get_one(Incident, "i-s1")
+        incident.hazard, incident.alarm_class = "test", "supervisory"
+    page = (await web.browser.get("/")).text
+    assert "detector-alarm" not in page
+    assert "detector-supervisory" in page
+    assert "аюулд байна" not in page
+
+
+async def test_an_address_of_an_unregistered_detector_is_for_signed_in_eyes(web: Web) -> None:
+    await _a_fire(web)
+    web.settings.open_overview = True
+    async with web.database.write() as session:
+        (await session.get_one(Detector, "d2-s1")).address = "Батын өрөө"
+    assert "Батын өрөө" not in (await web.browser.get("/")).text
+    await _somebody(web, "duty.one", "duty")
+    await web.sign_in("duty.one")
+    assert "Батын өрөө" in (await web.browser.get("/")).text
+
+
+async def test_a_fire_that_nobody_is_registered_to_hear_of_says_so(web: Web) -> None:
+    await _a_fire(web)
+    web.settings.open_overview = True
+    assert words_for("mn")("nobody is registered to be told") in (await web.browser.get("/")).text
 
 
 async def test_a_quiet_city_says_so(web: Web) -> None:
