@@ -117,3 +117,68 @@ def chaos(
         folder,
         as_json,
     )
+
+
+@app.command()
+def drain(
+    readings: Annotated[int, typer.Option(min=1000, help="Readings behind.")] = 100_000,
+    troubles: Annotated[int, typer.Option(min=0, help="Trouble events behind.")] = 1_000,
+    fires: Annotated[int, typer.Option(min=1, help="New fires while it drains.")] = 20,
+    kbit_s: Annotated[float, typer.Option(min=0, help="The link's rate each way; 0: no limit.")] = 0.0,
+    delay_ms: Annotated[float, typer.Option(min=0, help="The link's round trip.")] = 0.0,
+    full: _Full = False,
+    as_json: _Json = False,
+    folder: _Folder = None,
+) -> None:
+    """A new fire overtakes what three days offline left behind; 256 kbit/s and 600 ms: a thin link."""
+    from utaa.bench.drain import run_drain
+
+    _run(
+        lambda path, teller: run_drain(
+            folder=path, teller=teller, readings=1_000_000 if full else readings,
+            troubles=10_000 if full else troubles, fires=100 if full else fires, kbit_s=kbit_s,
+            delay_ms=delay_ms,
+        ),
+        folder,
+        as_json,
+    )  # fmt: skip
+
+
+@app.command()
+def edge(
+    detectors: Annotated[int, typer.Option(min=1)] = 2500,
+    seconds: Annotated[float, typer.Option(min=1)] = 30.0,
+    full: _Full = False,
+    as_json: _Json = False,
+    folder: _Folder = None,
+) -> None:
+    """Memory and processor time of one agent with detectors that report every 10 s."""
+    from utaa.bench.site import run_edge
+
+    _run(
+        lambda path, teller: run_edge(
+            folder=path, teller=teller, detectors=detectors, seconds=300.0 if full else seconds
+        ),
+        folder,
+        as_json,
+    )
+
+
+@app.command()
+def singles(
+    messages: Annotated[int, typer.Option(min=100)] = 200_000,
+    detectors: Annotated[int, typer.Option(min=20)] = 2500,
+    full: _Full = False,
+    as_json: _Json = False,
+    folder: _Folder = None,
+) -> None:
+    """Single messages at QoS 1 that one agent acknowledges after its commit."""
+    from utaa.bench.site import run_singles
+
+    _run(
+        lambda path, teller: run_singles(
+            folder=path, teller=teller, messages=2_000_000 if full else messages, detectors=detectors
+        ),
+        folder,
+        as_json,
+    )

@@ -60,8 +60,14 @@ class _Fire:
 
 
 async def run_alarm(
-    *, folder: Path, teller: Teller, seconds: float, readings_per_s: float, alarms_per_s: float, sites: int,
-) -> Report:  # fmt: skip
+    *,
+    folder: Path,
+    teller: Teller,
+    seconds: float,
+    readings_per_s: float,
+    alarms_per_s: float,
+    sites: int,
+) -> Report:
     """Raises ``ServerError`` or ``TimeoutError`` with one line for the user."""
     fire = _Fire(sites, round(readings_per_s * _ROUND_S))
     report = Report(

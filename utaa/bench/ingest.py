@@ -65,7 +65,14 @@ class _Run:
 
 
 async def run_ingest(
-    *, folder: Path, teller: Teller, rows: int, detectors: int, per_frame: int, per_s: float, influx: bool,
+    *,
+    folder: Path,
+    teller: Teller,
+    rows: int,
+    detectors: int,
+    per_frame: int,
+    per_s: float,
+    influx: bool,
 ) -> Report:  # fmt: skip
     """Raises ``ServerError`` or ``TimeoutError`` with one line for the user."""
     sites = max(1, detectors // per_frame)
