@@ -102,7 +102,6 @@ class Agent:
         return Intake(
             broker=_address(self._settings.site_broker),
             client_id=f"utaa-agent-{self._settings.site}",
-            filters=self._core.filters(),
             core=self._core,
             spool=self.spool,
             clock=self._clock,

@@ -29,10 +29,18 @@ class SiteConfig:
     detectors: Mapping[str, DetectorSettings] = field(default_factory=dict)
     settings: Mapping[str, Settings] = field(default_factory=dict)
     outputs: OutputSettings = field(default_factory=OutputSettings)
+    #: detectors whose deadline the city states; the others have their model's or source's
+    deadlines: frozenset[str] = frozenset()
+    #: the city states one for all
+    has_deadline: bool = False
 
     def settings_of(self, detector: str) -> Settings:
         """How this detector's readings are judged."""
         return self.settings.get(detector, self.defaults)
+
+    def states_deadline(self, detector: str) -> bool:
+        """Whether the city says after which silence this detector is lost."""
+        return self.has_deadline or detector in self.deadlines
 
 
 def check(payload: bytes, site: str) -> SiteConfig:
@@ -52,6 +60,12 @@ def check(payload: bytes, site: str) -> SiteConfig:
             for entry in config.detectors
         },
         outputs=_outputs(config.outputs),
+        deadlines=frozenset(
+            entry.detector
+            for entry in config.detectors
+            if entry.deadline_s is not None or "deadline_s" in entry.alarms
+        ),
+        has_deadline="deadline_s" in config.alarms,
     )
 
 

@@ -7,7 +7,7 @@ is full it grows only by what time itself brings.
 from __future__ import annotations
 
 import heapq
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 
 import structlog
@@ -17,25 +17,30 @@ from edge.agent.alarmbook import AlarmBook
 from edge.agent.configuration import SiteConfig
 from edge.agent.devices import Devices
 from edge.agent.recent import Recent
+from edge.agent.sounding import TEST_MODE_S, Sounding
 from edge.agent.timeline import AlarmTime
 from edge.alarms import (
     Change,
     Input,
     Presence,
+    Settings,
     State,
     Tick,
+    deadline_from_interval_s,
     decode_state,
     encode_state,
     initial,
+    resumed,
     step,
 )
-from edge.outputs import SirenOrder, Sirens
+from edge.outputs import OUTPUTS_TARGET
 from edge.sources import RawMessage, Router
+from edge.sources.base import Action, Order
 from edge.spool import BadSample, Batch, Draft, Spool
-from edge.wire.clock import Clock
+from edge.wire.clock import US_PER_S, Clock
 from edge.wire.errors import WireError
-from edge.wire.messages import CLASS_OF, DeviceFact
-from edge.wire.readings import Reading
+from edge.wire.messages import CLASS_OF, Alarm, DeviceFact
+from edge.wire.readings import Flag, Reading
 
 log = structlog.get_logger()
 
@@ -47,7 +52,13 @@ MAX_SAMPLES = 20
 COUNTERS_EVERY_US = 30_000_000
 #: With so many places in the heap for each detector it is built anew without those that are over.
 STALE_FACTOR = 3
+#: Orders that wait for the broker; the oldest go first when there are more.
+MAX_WAITING_ORDERS = 200
+#: A pause in hearing the site's broker shorter than this moves no deadline: a connection that breaks
+#: again and again must not keep a lost detector from being told.
+DEAF_US = 60_000_000
 _TICK = Tick()
+_MUTED = int(Flag.MUTED)
 
 
 class Core:
@@ -81,12 +92,17 @@ class Core:
         self._placed: dict[str, int] = {}
         self._counters_due_us = 0
         self._alarm_us = time.now_us()
+        self._deaf_since_us: int | None = None
         self.recent = Recent()
         self.book = AlarmBook(spool.active(), boot=spool.boot, synced=synced, moment=time.moment)
-        self.devices = Devices(spool.devices(), config.detectors)
+        self.devices = Devices(spool.devices(), config.detectors, spool.states())
         self.tests = spool.tests()
         self.used_commands = spool.commands()
-        self.sirens = Sirens(config.outputs)
+        self._sources = {source.name: source for source in router.sources}
+        self._deadlines = {source.name: source.deadline_s for source in router.sources}
+        self.sounding = Sounding(spool.site, router.sources)
+        #: what sources answer by themselves, and what devices are told
+        self.outbox: deque[Order] = deque(maxlen=MAX_WAITING_ORDERS)
         self._wake_up(spool)
 
     def _wake_up(self, spool: Spool) -> None:
@@ -99,9 +115,30 @@ class Core:
             except ValueError as error:
                 log.error("state.unreadable", detector=detector, error=str(error))
                 self.counters["spool"]["unreadable_states"] += 1
+        self._excuse(spool.last_alarm_us)
         if spool.reset is not None:
             self.note("spool_reset", dict(spool.reset))
         self.configure(self.config)
+
+    # -- whether we can hear ------------------------------------------------------------------
+
+    def hears(self, connected: bool) -> None:
+        """Whether the site's broker reaches us. While it does not, nobody is silent: we are deaf."""
+        if not connected:
+            if self._deaf_since_us is None:
+                self._deaf_since_us = self.now_us()
+        elif self._deaf_since_us is not None:
+            since_us, self._deaf_since_us = self._deaf_since_us, None
+            self._excuse(since_us)
+
+    def _excuse(self, deaf_since_us: int) -> None:
+        """Every detector has its full time again after a while in which we could not hear it."""
+        now_us = self.now_us()
+        if not 0 < deaf_since_us <= now_us - DEAF_US:
+            return
+        for detector, state in self.states.items():
+            self.states[detector] = resumed(state, now_us)
+            self._changed.add(detector)
 
     # -- what comes in ------------------------------------------------------------------------
 
@@ -110,6 +147,10 @@ class Core:
         self.counters["messages"]["taken"] += 1
         source = self._router.route(message.topic)
         try:
+            if self.sounding.takes(message.topic):
+                self.sounding.hear(message, self.now_us())
+                if source is None:
+                    return
             if source is None:
                 raise WireError("unknown_topic", "no source takes this topic")
             decoded = source.decode(message)
@@ -123,8 +164,12 @@ class Core:
         for repair in decoded.repairs:
             self.counters["repaired"][repair] += 1
         now_us = self.now_us()
+        if decoded.orders and not message.retained:
+            self.outbox.extend(decoded.orders)
+        if decoded.answers:
+            self.sounding.answers(decoded.answers)
         for fact in decoded.facts:
-            self._learn(fact, now_us, retained=message.retained)
+            self._learn(fact, now_us, retained=message.retained, speaks=bool(decoded.readings))
         if message.retained:
             self.counters["readings"]["retained_dropped"] += len(decoded.readings)
             return
@@ -137,6 +182,8 @@ class Core:
                 self.counters["repaired"]["duplicate"] += 1
                 continue
             self.batch.readings.append(kept)
+            if kept.flags_known & _MUTED:
+                self._mute(kept, now_us)
             self._decide(kept.detector, kept, now_us)
 
     def _take_undated(self, readings: list[Reading], now_us: int) -> None:
@@ -144,7 +191,17 @@ class Core:
         mono_us = self._clock.monotonic_us()
         for number, reading in enumerate(readings):
             self.batch.undated.append(replace(reading, time_us=mono_us + number))
+            if reading.flags_known & _MUTED:
+                self._mute(reading, now_us)
             self._decide(reading.detector, reading, now_us)
+
+    def _mute(self, reading: Reading, now_us: int) -> None:
+        """Before the reading is judged: what it raises now was not there to be muted."""
+        self.sounding.muted(reading.detector, bool(reading.flags & _MUTED), self.alarms(), now_us)
+
+    def alarms(self) -> list[Alarm]:
+        """What is active at the site."""
+        return [entry.alarm for entry in self.book.active.values()]
 
     def synced(self) -> bool:
         """Whether the wall clock can be believed."""
@@ -152,7 +209,7 @@ class Core:
 
     def filters(self) -> list[str]:
         """What to subscribe to on the site's broker."""
-        return self._router.filters()
+        return list(dict.fromkeys([*self._router.filters(), *self.sounding.filters()]))
 
     def now_us(self) -> int:
         """Alarm time, never going back."""
@@ -162,7 +219,8 @@ class Core:
     def next_wake_us(self) -> int | None:
         """When ``tick`` is to be called (alarm time)."""
         wakes = [self._wakes[0][0]] if self._wakes else []
-        wakes += [wake for wake in (self.sirens.wake_us, self._next_test_end_us()) if wake is not None]
+        others = (self.sounding.wake_us, self._next_test_end_us(), self._next_weekly_us())
+        wakes += [wake for wake in others if wake is not None]
         return min(wakes, default=None)
 
     def tick(self) -> None:
@@ -179,17 +237,19 @@ class Core:
             else:
                 self._place(detector, wake_us)
         self._end_tests(now_us)
+        if self._synced() and self.sounding.weekly_due(self._clock.now_us()):
+            self.test_outputs()
 
     def configure(self, config: SiteConfig) -> None:
         """New settings: every detector is judged by its own from now on."""
         now_us = self.now_us()
         self.config = config
-        self.sirens.configure(config.outputs)
+        self._configure_outputs()
         for detector in [*self.states, *(key for key in config.detectors if key not in self.states)]:
             if detector not in config.detectors and not self.devices.seen(detector):
                 self._forget(detector, now_us)
                 continue
-            settings = config.settings_of(detector)
+            settings = self._settings_of(detector)
             if detector not in self.states:
                 self.states[detector] = initial(settings, now_us)
                 self._decide(detector, _TICK, now_us)
@@ -198,6 +258,24 @@ class Core:
         for fact in self.devices.unlisted(config.detectors):
             self._announce(fact)
         self.devices.announced.difference_update(config.detectors)
+
+    def _configure_outputs(self) -> None:
+        config = self.config
+        self.sounding.configure(config.outputs, config.detectors, self.devices.fact)
+
+    def _settings_of(self, detector: str) -> Settings:
+        """How it is judged; lost after what the city says, else the device itself, else its source."""
+        settings = self.config.settings_of(detector)
+        if self.config.states_deadline(detector):
+            return settings
+        fact, entry = self.devices.fact(detector), self.config.detectors.get(detector)
+        source = entry.source if entry else fact.source if fact else ""
+        deadline_s = self._deadlines.get(source, settings.deadline_s)
+        if fact is not None and fact.proposed_deadline_s:
+            deadline_s = fact.proposed_deadline_s
+        if fact is not None and fact.report_interval_s:
+            deadline_s = max(deadline_s, deadline_from_interval_s(fact.report_interval_s))
+        return replace(settings, deadline_s=deadline_s)
 
     def note(self, name: str, values: dict[str, object]) -> None:
         """An event about the site itself."""
@@ -214,7 +292,9 @@ class Core:
     def _decide(self, detector: str, event: Input, now_us: int) -> None:
         state = self.states.get(detector)
         if state is None:
-            state = initial(self.config.settings_of(detector), now_us)
+            state = initial(self._settings_of(detector), now_us)
+        elif event is _TICK and self._deaf_since_us is not None:
+            state = resumed(state, now_us)
         try:
             outcome = step(state, event, now_us)
         except Exception:  # one detector's bug must not silence the others
@@ -251,6 +331,7 @@ class Core:
         if draft is None or draft.alarm is None:
             return
         self.batch.drafts.append(draft)
+        self.sounding.stirred = True
         key = (detector, change.kind)
         self.batch.active[key] = self.book.active.get(key)
         if CLASS_OF[change.kind] == "alarm" or change.transition == "raise":
@@ -279,10 +360,15 @@ class Core:
 
     # -- devices, tests, refusals -------------------------------------------------------------
 
-    def _learn(self, fact: DeviceFact, now_us: int, *, retained: bool) -> None:
-        news = self.devices.learn(fact)
+    def _learn(self, fact: DeviceFact, now_us: int, *, retained: bool, speaks: bool) -> None:
+        before = self.devices.fact(fact.detector)
+        news = self.devices.learn(fact, speaks=speaks)
+        if fact.sounder and (news.changed is not None or self.sounding.sirens.wanting):
+            self._configure_outputs()
         if news.changed is not None:
             self.batch.devices[fact.detector] = news.changed
+            if fact.detector in self.states and _rhythm(before) != _rhythm(news.changed):
+                self._decide(fact.detector, self._settings_of(fact.detector), now_us)
             if fact.detector not in self.config.detectors and news.telling:
                 self._announce(news.changed, first=news.first)
         if fact.online is not None and not retained and fact.detector in self.states:
@@ -297,6 +383,13 @@ class Core:
                 mono_us=self._clock.monotonic_us(), synced=self._synced(), device=fact,
             )
         )  # fmt: skip
+
+    def _next_weekly_us(self) -> int | None:
+        if not self._synced():
+            return None
+        wall_us = self._clock.now_us()
+        due_us = self.sounding.weekly_wake_us(wall_us)
+        return None if due_us is None else self.now_us() + max(0, due_us - wall_us)
 
     def _next_test_end_us(self) -> int | None:
         if not self.tests:
@@ -338,6 +431,28 @@ class Core:
         self.tests[target] = until_us
         self.batch.tests[target] = until_us
 
+    def test_outputs(self, target: str = OUTPUTS_TARGET) -> int:
+        """Try all outputs or one. What detectors raise while they are made to sound is a test."""
+        tried = self.sounding.test(self.now_us(), target)
+        until_us = self._clock.now_us() + TEST_MODE_S * US_PER_S
+        for detector in tried:
+            if detector in self.config.detectors:
+                self.start_test(detector, max(until_us, self.tests.get(detector, 0)))
+        return len(tried)
+
+    def _judge_output(self, detector: str, reason: str | None) -> None:
+        """An output works, or it does not and somebody has to look after it."""
+        standing = (detector, "siren_fault") in self.book.active
+        if (reason is None) != standing:
+            return
+        self.enter(
+            detector,
+            Change(
+                kind="siren_fault", transition="clear" if reason is None else "raise",
+                at_us=self.now_us(), reason=reason or "it answers",
+            ),
+        )  # fmt: skip
+
     def _refuse(self, message: RawMessage, reason: str, detail: str) -> None:
         self.counters["refused"][reason] += 1
         self.batch.samples.append(
@@ -369,10 +484,33 @@ class Core:
         self.batch = Batch()
         self.urgent = False
 
-    def siren_orders(self) -> list[SirenOrder]:
-        """What the site's sirens are to be told now."""
-        return self.sirens.orders((entry.alarm for entry in self.book.active.values()), self.now_us())
+    def siren_orders(self) -> list[Order]:
+        """What the site's sirens and devices are to be told now."""
+        orders, verdicts = self.sounding.orders(self.alarms(), self.now_us())
+        for verdict in verdicts:
+            self._judge_output(verdict.detector, verdict.reason)
+        report = self.sounding.sirens.test_report() if verdicts else None
+        if report is not None:
+            failed = sorted(detector for detector, works in report.items() if not works)
+            self.note("outputs_tested", {"tested": len(report), "failed": failed})
+        if self.outbox:
+            orders = [*orders, *self.outbox]
+            self.outbox.clear()
+        return orders
+
+    def order_of(self, detector: str, action: Action, command_id: str) -> Order | None:
+        """How a detector is told, by the protocol it speaks; None if it cannot be."""
+        known = self.devices.fact(detector) or self.config.detectors.get(detector)
+        source = self._sources.get(known.source) if known is not None else None
+        if known is None or source is None:
+            return None
+        return source.order(known.address, action, command_id)
 
     def counter_table(self) -> dict[str, dict[str, int]]:
         """A copy of the counters for others."""
         return {name: dict(counter) for name, counter in self.counters.items() if counter}
+
+
+def _rhythm(fact: DeviceFact | None) -> tuple[float | None, float | None]:
+    """What a device's deadline hangs on."""
+    return (None, None) if fact is None else (fact.report_interval_s, fact.proposed_deadline_s)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -30,11 +30,19 @@ _NOTHING = News(None)
 class Devices:
     """Facts by detector."""
 
-    def __init__(self, known: dict[str, DeviceFact], listed: Container[str]) -> None:
+    def __init__(
+        self, known: dict[str, DeviceFact], listed: Container[str], heard: Container[str] = ()
+    ) -> None:
         self._known = known
         self._last: dict[str, DeviceFact] = {}
+        #: devices of which nothing is known but that they are there: perhaps none of ours
+        self._waiting = {
+            detector for detector, fact in known.items() if detector not in heard and not _tells(fact)
+        }
         #: unlisted devices that the city was told of
-        self.announced = {detector for detector in known if detector not in listed}
+        self.announced = {
+            detector for detector in known if detector not in listed and detector not in self._waiting
+        }
 
     def __len__(self) -> int:
         return len(self._known)
@@ -47,28 +55,59 @@ class Devices:
         """What is known of it."""
         return self._known.get(detector)
 
-    def learn(self, fact: DeviceFact) -> News:
-        """Add what the fact says; what it leaves out stays as it was."""
-        if self._last.get(fact.detector) is fact:
+    def learn(self, fact: DeviceFact, *, speaks: bool = True) -> News:
+        """Add what the fact says; what it leaves out stays as it was.
+
+        ``speaks``: a reading came with it. Who never spoke and says of itself no more than that it is
+        there is not told of yet.
+        """
+        detector = fact.detector
+        if self._last.get(detector) is fact and detector not in self._waiting:
             return _NOTHING  # the same object again: the usual case, a bare fact
-        self._last[fact.detector] = fact
-        known = self._known.get(fact.detector)
+        self._last[detector] = fact
+        known = self._known.get(detector)
+        shows = speaks or _tells(fact)
         if known is None:
-            self._known[fact.detector] = fact
-            return News(fact, first=True, telling=True)
-        said = {
-            name: value
-            for name in _FACTS
-            if (value := getattr(fact, name)) is not None and value != getattr(known, name)
-        }
+            self._known[detector] = fact
+            if not shows:
+                self._waiting.add(detector)
+            return News(fact, first=shows, telling=shows)
+        if shows and detector in self._waiting:
+            self._waiting.discard(detector)
+            merged = _merged(known, _said(fact, known))
+            self._known[detector] = merged
+            return News(merged, first=True, telling=True)
+        said = _said(fact, known)
         if not said:
             return _NOTHING
-        merged = msgspec.structs.replace(known, **said)
-        self._known[fact.detector] = merged
+        merged = _merged(known, said)
+        self._known[detector] = merged
         return News(merged, telling=bool(said.keys() - _QUIET))
 
     def unlisted(self, listed: Container[str]) -> Iterator[DeviceFact]:
         """Devices that are on no list and that the city was not told of."""
         for detector, fact in self._known.items():
-            if detector not in listed and detector not in self.announced:
+            if (
+                detector not in listed
+                and detector not in self.announced
+                and detector not in self._waiting
+            ):
                 yield fact
+
+
+def _tells(fact: DeviceFact) -> bool:
+    """It says more of the device than that it is there."""
+    return any(value is not None for value in (fact.maker, fact.model, fact.name, fact.senses))
+
+
+def _said(fact: DeviceFact, known: DeviceFact) -> dict[str, Any]:
+    """What the fact says that was not known."""
+    return {
+        name: value
+        for name in _FACTS
+        if (value := getattr(fact, name)) is not None and value != getattr(known, name)
+    }
+
+
+def _merged(known: DeviceFact, said: dict[str, Any]) -> DeviceFact:
+    return msgspec.structs.replace(known, **said)

@@ -25,8 +25,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 from edge.agent.buffered import BufferedClient
 from edge.agent.core import Core
 from edge.link import BrokerAddress
-from edge.outputs import SirenOrder
 from edge.sources import RawMessage
+from edge.sources.base import Order
 from edge.spool import Spool, SpoolDamaged, SpoolFull, Written
 from edge.wire.clock import US_PER_S, Clock
 
@@ -79,7 +79,6 @@ class Intake:
         *,
         broker: BrokerAddress,
         client_id: str,
-        filters: list[str],
         core: Core,
         spool: Spool,
         clock: Clock,
@@ -88,7 +87,7 @@ class Intake:
         linger_s: float = LINGER_S,
     ) -> None:
         self._broker = broker
-        self._filters = filters
+        self._subscribed: set[str] = set()
         self._core = core
         self._spool = spool
         self._clock = clock
@@ -103,7 +102,7 @@ class Intake:
         self._pace = Pace()
         self._nap_until_s = 0.0
         self._inbox: deque[Callable[[Core], None]] = deque()
-        self._orders: deque[SirenOrder] = deque(maxlen=MAX_WAITING_ORDERS)
+        self._orders: deque[Order] = deque(maxlen=MAX_WAITING_ORDERS)
         self._wake_r, self._wake_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._stopping = False
         self._connected = False
@@ -122,7 +121,7 @@ class Intake:
         self._inbox.append(work)
         self._poke()
 
-    def send(self, order: SirenOrder) -> None:
+    def send(self, order: Order) -> None:
         """Publish to the site's broker when it is there. From the core's own thread."""
         self._orders.append(order)
 
@@ -157,9 +156,12 @@ class Intake:
         if self._wake_r in readable:
             with contextlib.suppress(BlockingIOError):
                 os.read(self._wake_r, 4096)
+        posted = bool(self._inbox)
         while self._inbox:
             self._inbox.popleft()(self._core)
             self._core.urgent = True
+        if posted and self._connected and self._client.is_connected():
+            self._subscribe()  # perhaps they were settings
         drained = True
         if self._connected:
             drained = self._read()
@@ -336,9 +338,21 @@ class Intake:
             log.error("intake.refused", reason=str(reason))
             return
         self._pause_s = RECONNECT_FIRST_S
-        self._core.sirens.unsure()
-        client.subscribe([(wanted, 1) for wanted in self._filters])
+        self._core.hears(True)
+        self._core.sounding.connected(True)
+        self._subscribed = set()
+        self._subscribe()
         log.info("intake.connected", broker=f"{self._broker.host}:{self._broker.port}")
+
+    def _subscribe(self) -> None:
+        """To what the core wants to hear by now: sirens and relays come with the city's settings."""
+        wanted = set(self._core.filters())
+        fresh, over = sorted(wanted - self._subscribed), sorted(self._subscribed - wanted)
+        if fresh:
+            self._client.subscribe([(one, 1) for one in fresh])
+        if over:
+            self._client.unsubscribe(over)
+        self._subscribed = wanted
 
     def _handle_disconnect(self, *_: Any) -> None:
         self._lost("the connection closed")
@@ -346,6 +360,8 @@ class Intake:
     def _lost(self, why: str) -> None:
         """What was taken is committed all the same; the broker delivers it again, and it is known."""
         self._connected = False
+        self._core.hears(False)
+        self._core.sounding.connected(False)
         self._unacknowledged.clear()
         self._client.forget()
         self._next_try_s = time.monotonic() + self._pause_s * (0.5 + random.random() / 2)  # noqa: S311
@@ -371,13 +387,15 @@ class Intake:
             self._since_s = time.monotonic()
 
     def _tell_sirens(self) -> None:
-        self._orders.extend(self._core.siren_orders())
         if not self._connected or not self._client.is_connected():
+            return
+        self._orders.extend(self._core.siren_orders())
+        if not self._orders:
             return
         while self._orders:
             order = self._orders.popleft()
             self._client.publish(order.topic, order.payload, qos=1)
-            log.info("siren.told", topic=order.topic)
+            log.info("order.sent", topic=order.topic)
         self._client.flush()
 
     def _close(self) -> None:

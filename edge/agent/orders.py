@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import msgspec
-
 from edge.agent.core import Core
-from edge.outputs import SirenOrder
-from edge.sources.native import NativeSource
+from edge.outputs import MAX_SILENCE_S, OUTPUTS_TARGET
+from edge.sources.base import Order
 from edge.wire.clock import US_PER_S
 from edge.wire.errors import WireError
 from edge.wire.messages import Command, CommandResult, DetectorSettings, DeviceFact, decode
-from edge.wire.topics import detector_topic
 
 #: A test mode ends by itself after this at the latest, whatever was asked.
 MAX_TEST_S = 30 * 60
@@ -35,7 +32,7 @@ class Orders:
         *,
         synced: Callable[[], bool],
         wall_us: Callable[[], int],
-        send: Callable[[SirenOrder], None],
+        send: Callable[[Order], None],
     ) -> None:
         self._site = site
         self._core = core
@@ -75,7 +72,7 @@ class Orders:
                 self._core.end_test(command.target, self._core.now_us())
                 return "the test mode is over"
             case "self_test":
-                return self._tell_detector(command, "self_test")
+                return self._self_test(command)
 
     def _check_time(self, command: Command) -> None:
         if not self._synced():
@@ -87,15 +84,26 @@ class Orders:
             raise Refused("it is from the future")
 
     def _silence(self, command: Command) -> str:
+        """The site's sirens about these alarms, and the detectors themselves where they can."""
+        for_s = command.arguments.get("for_s", MAX_SILENCE_S)
+        if isinstance(for_s, bool) or not isinstance(for_s, int | float) or not for_s > 0:
+            raise Refused(f"for_s: expected seconds, {MAX_SILENCE_S:g} at most")
         alarms = [
-            entry.alarm.id
-            for entry in self._core.book.active.values()
-            if command.target in (entry.alarm.id, entry.alarm.detector)
+            alarm
+            for alarm in self._core.alarms()
+            if command.target in (alarm.id, alarm.detector) or command.target == OUTPUTS_TARGET
         ]
         if not alarms:
             raise Refused("no such alarm is active")
-        self._core.sirens.silence(alarms)
-        return f"{len(alarms)} silenced"
+        self._core.sounding.silence([alarm.id for alarm in alarms], self._core.now_us(), for_s=for_s)
+        told = 0
+        for detector in dict.fromkeys(alarm.detector for alarm in alarms):
+            order = self._core.order_of(detector, "silence", command.id)
+            if order is not None:
+                self._send(order)
+                told += 1
+        shortest_s = min(for_s, MAX_SILENCE_S)
+        return f"{len(alarms)} silenced for {shortest_s:g} s, {told} detectors told"
 
     def _test(self, command: Command) -> str:
         if not self._synced():
@@ -109,12 +117,22 @@ class Orders:
         self._core.start_test(command.target, until_us)
         return f"test mode until {until_us}"
 
-    def _tell_detector(self, command: Command, action: str) -> str:
-        fact = self._known(command.target)
-        if fact.source != NativeSource.name:
-            raise Refused(f"detectors of {fact.source} take no such command")
-        payload = msgspec.json.encode({"v": 1, "action": action, "id": command.id})
-        self._send(SirenOrder(detector_topic(fact.address, "command"), payload))
+    def _self_test(self, command: Command) -> str:
+        """An output, all of them, or a detector by its own protocol."""
+        target = command.target
+        if target == OUTPUTS_TARGET or target in self._core.sounding.sirens:
+            if not self._synced():
+                raise Refused("the site's clock is not set; the outputs' test mode could not end")
+            tried = self._core.test_outputs(target)
+            if tried:
+                return f"{tried} outputs are tried"
+            if target == OUTPUTS_TARGET:
+                raise Refused("there is nothing to try, or it sounds already")
+        self._known(target)
+        order = self._core.order_of(target, "self_test", command.id)
+        if order is None:
+            raise Refused("this detector cannot be told to test itself")
+        self._send(order)
         return "the detector was told"
 
     def _known(self, target: str) -> DeviceFact | DetectorSettings:

@@ -63,16 +63,21 @@ class Decoded(msgspec.Struct):
     Each detector that has a reading here also has a fact here, so that its address is known.
     ``repairs`` are words of ``edge.wire.errors.REPAIRS``, once for each repair made. ``orders`` are
     what the protocol wants published in answer, such as a request to introduce oneself again.
+    ``answers`` are the ids of devices that show with this message that they obeyed an order.
     """
 
     readings: list[Reading] = []
     facts: list[DeviceFact] = []
     repairs: list[str] = []
     orders: list[Order] = []
+    answers: list[str] = []
 
 
-#: What a detector can be told to do: test itself, or be quiet for as long as it sees fit.
-Action = Literal["self_test", "silence"]
+#: What a device can be told: test itself; be quiet about its own alarm for as long as it sees fit;
+#: sound for others' alarm in the rhythm of fire (T3) or CO (T4) where it has rhythms, and stop that.
+Action = Literal["self_test", "silence", "sound_t3", "sound_t4", "hush"]
+#: Who was told to sound falls silent by itself after this long without being told again (seconds).
+SOUND_HOLD_S = 300
 
 
 class Example(NamedTuple):

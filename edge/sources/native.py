@@ -3,19 +3,23 @@
 ``utaa/v1/detector/<address>/reading``: a flat object, or a list of them (a batch; each then needs
 its ``time``). ``time`` is RFC 3339 with a zone or epoch seconds; without it the time of arrival
 counts. Quantities by the names of ``edge.wire.units``, flags by the lower-case names of ``Flag``,
-``maker``, ``model``, ``firmware`` and ``report_interval_s``. Other names are ignored.
+``maker``, ``model``, ``firmware``, ``report_interval_s`` and ``sounder`` (it can be told to sound for
+others' alarms). Other names are ignored.
 
 ``utaa/v1/detector/<address>/status``: ``online``, and as last will ``offline``, both retained.
+``utaa/v1/detector/<address>/answer``: anything; the device has done what it was told on ``…/command``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from edge.sources import jsontext
 from edge.sources.base import (
+    SOUND_HOLD_S,
     Action,
     Builder,
     Decoded,
@@ -34,6 +38,7 @@ from edge.wire.readings import Flag
 from edge.wire.topics import ROOT, detector_topic
 from edge.wire.units import QUANTITY_NAMES
 
+_PATTERNS: Mapping[Action, str] = {"sound_t3": "T3", "sound_t4": "T4"}
 #: One batch is one frame's worth.
 MAX_BATCH = 4096
 
@@ -69,6 +74,7 @@ class _Native(msgspec.Struct, kw_only=True):
     model: str | None = None
     firmware: str | None = None
     report_interval_s: float | None = None
+    sounder: bool | None = None
 
 
 _one = msgspec.json.Decoder(_Native)
@@ -102,14 +108,18 @@ class NativeSource:
         fact = self._builder.fact(address)
         if leaf == "status":
             return self._status(message, fact)
+        if leaf == "answer":
+            return Decoded(answers=[] if message.retained else [fact.detector])
         check_size(message.payload)
         if message.payload.lstrip()[:1] == b"[":
             return self._batch(message, fact)
         return self._single(message.payload, message, fact, needs_time=False)
 
     def order(self, address: str, action: Action, command_id: str) -> Order:
-        payload = msgspec.json.encode({"v": 1, "action": action, "id": command_id})
-        return Order(detector_topic(address, "command"), payload)
+        told: dict[str, Any] = {"v": 1, "action": action, "id": command_id}
+        if action in _PATTERNS:
+            told |= {"action": "sound", "pattern": _PATTERNS[action], "hold_s": SOUND_HOLD_S}
+        return Order(detector_topic(address, "command"), msgspec.json.encode(told))
 
     def _status(self, message: RawMessage, fact: DeviceFact) -> Decoded:
         if not message.payload:
@@ -174,7 +184,7 @@ def _says_alarm(native: _Native) -> bool:
     return bool(native.smoke_alarm or native.co_alarm or native.heat_alarm)
 
 
-_LEAVES = ("reading", "status", "command")
+_LEAVES = ("reading", "status", "command", "answer")
 
 
 def _parse_topic(topic: str) -> tuple[str, str]:
@@ -190,6 +200,8 @@ def _fact(native: _Native, bare: DeviceFact, repairs: list[str]) -> DeviceFact:
         for name in ("maker", "model", "firmware")
         if (value := getattr(native, name)) is not None
     }
+    if native.sounder is not None:
+        said["sounder"] = native.sounder
     interval_s = native.report_interval_s
     if interval_s is not None:
         if 0 < interval_s < float("inf"):

@@ -24,6 +24,7 @@ import msgspec
 from edge.sources import jsontext
 from edge.sources.base import (
     MAX_INVENTORY_BYTES,
+    SOUND_HOLD_S,
     Action,
     Builder,
     Decoded,
@@ -53,6 +54,14 @@ _SETTABLE = {
 }
 #: Bit of an expose's ``access``: it can be set.
 _ACCESS_SET = 2
+#: Properties that switch a siren on and off.
+_SIRENS = frozenset({"alarm", "siren", "siren_state", "alarm_state"})
+#: Modes of Zigbee's warning devices, the one that fits best first.
+_MODES: dict[Action, tuple[str, ...]] = {
+    "sound_t3": ("fire", "emergency", "burglar"),
+    "sound_t4": ("emergency", "fire", "burglar"),
+}
+_LEVELS = ("very_high", "high", "medium", "low")
 _TRUE_WORDS = frozenset({"true", "on", "alarm", "smoke", "1"})
 _FALSE_WORDS = frozenset({"false", "off", "normal", "clear", "ok", "0"})
 #: A battery's millivolts; mains plugs give volts under the same name, which says nothing here.
@@ -109,6 +118,8 @@ class _Expose(msgspec.Struct):
     name: str | None = None
     access: int = 0
     value_on: Any = None
+    value_off: Any = None
+    value_max: float | None = None
     values: Any = None
     features: list[_Expose] = []
 
@@ -189,6 +200,8 @@ class Zigbee2MqttSource:
         self._detectors: dict[str, DeviceFact] | None = None
         #: what detectors of the last inventory can be told: address → action → payload
         self._settable: dict[str, dict[str, dict[str, Any]]] = {}
+        #: sirens of the last inventory that sense nothing
+        self._sirens: dict[str, DeviceFact] = {}
         #: everything else in the last inventory
         self._others: frozenset[str] = frozenset()
 
@@ -208,7 +221,14 @@ class Zigbee2MqttSource:
             return Decoded()  # an order by somebody else
         if name in self._others:
             return Decoded()
-        return self._decode_state(name, message)
+        siren = self._sirens.get(name)
+        if siren is not None:
+            return Decoded(facts=[siren], answers=[] if message.retained else [siren.detector])
+        decoded = self._decode_state(name, message)
+        if name in self._settable and not message.retained:
+            # it publishes its state when an order was carried out, and nothing when it failed
+            decoded.answers.extend(fact.detector for fact in decoded.facts)
+        return decoded
 
     def order(self, address: str, action: Action, command_id: str) -> Order | None:
         """By what the list of devices says that it can be told; the id has no place in it."""
@@ -243,8 +263,11 @@ class Zigbee2MqttSource:
     def _decode_availability(self, name: str, message: RawMessage) -> Decoded:
         if not message.payload or name in self._others:
             return Decoded()
-        fact = (self._detectors or {}).get(name) or self._builder.fact(name)
+        fact = self._listed(name) or self._builder.fact(name)
         return Decoded(facts=[msgspec.structs.replace(fact, online=_online(message.payload))])
+
+    def _listed(self, name: str) -> DeviceFact | None:
+        return (self._detectors or {}).get(name) or self._sirens.get(name)
 
     def _bridge(self, leaf: str, message: RawMessage) -> Decoded:
         if not message.payload:
@@ -271,6 +294,7 @@ class Zigbee2MqttSource:
         """Facts of the detectors listed; a row that cannot be read costs only itself."""
         repairs: list[str] = []
         detectors: dict[str, DeviceFact] = {}
+        sirens: dict[str, DeviceFact] = {}
         others: set[str] = set()
         settable: dict[str, dict[str, dict[str, Any]]] = {}
         for row in rows:
@@ -283,27 +307,36 @@ class Zigbee2MqttSource:
                 continue
             if device.definition is None:
                 continue  # not known to Zigbee2MQTT: judged by what it says
-            if not _senses(device.definition.exposes):
+            exposes = device.definition.exposes
+            orders = _orders(exposes)
+            if not _senses(exposes) and "sound_t3" not in orders:
                 others.add(device.friendly_name)
                 continue
-            fact = self._builder.fact(device.friendly_name)
-            settable[device.friendly_name] = _orders(device.definition.exposes)
-            detectors[device.friendly_name] = _described(
-                fact,
+            if orders:
+                settable[device.friendly_name] = orders
+            fact = _described(
+                self._builder.fact(device.friendly_name),
                 maker=device.definition.vendor or device.manufacturer,
                 model=device.definition.model or device.model_id,
                 firmware=device.software_build_id,
             )
+            fact = msgspec.structs.replace(fact, sounder="sound_t3" in orders or None)
+            if _senses(exposes):
+                detectors[device.friendly_name] = msgspec.structs.replace(
+                    fact, senses=_meanings(exposes), proposed_deadline_s=self.deadline_s
+                )
+            else:
+                sirens[device.friendly_name] = msgspec.structs.replace(fact, role="siren")
         self._detectors, self._others = detectors, frozenset(others)
-        self._settable = settable
-        return Decoded(facts=list(detectors.values()), repairs=repairs)
+        self._settable, self._sirens = settable, sirens
+        return Decoded(facts=[*detectors.values(), *sirens.values()], repairs=repairs)
 
     def _decode_event(self, event: _BridgeEvent) -> Decoded:
         name = event.data.get("friendly_name")
         online = {"device_announce": True, "device_leave": False}.get(event.type)
         if not isinstance(name, str) or online is None or name in self._others:
             return Decoded()
-        fact = (self._detectors or {}).get(name) or self._builder.fact(name)
+        fact = self._listed(name) or self._builder.fact(name)
         return Decoded(facts=[msgspec.structs.replace(fact, online=online)])
 
 
@@ -325,7 +358,51 @@ def _orders(exposes: list[_Expose]) -> dict[str, dict[str, Any]]:
         for action, properties in _SETTABLE.items():
             if expose.property in properties:
                 orders.setdefault(action, {expose.property: _value_that_starts(expose)})
-    return orders
+    return orders | _sounding(exposes)
+
+
+def _sounding(exposes: list[_Expose]) -> dict[str, dict[str, Any]]:
+    """How it is told to sound for others and to stop: a ``warning`` if it takes one, else a switch."""
+    settable = {e.property: e for e in exposes if e.property and e.access & _ACCESS_SET}
+    warning = settable.get("warning")
+    if warning is not None:
+        choices = {part.name: part.values for part in warning.features}
+        modes, levels = choices.get("mode"), choices.get("level")
+        if isinstance(modes, list) and "stop" in modes:
+            rest: dict[str, Any] = {"strobe": True, "duration": SOUND_HOLD_S}
+            loudest = [word for word in _LEVELS if isinstance(levels, list) and word in levels]
+            if loudest:
+                rest["level"] = loudest[0]
+            found: dict[str, str | None] = {
+                action: next((mode for mode in wanted if mode in modes), None)
+                for action, wanted in _MODES.items()
+            }
+            if all(found.values()):
+                sounding = {
+                    action: {"warning": {"mode": mode, **rest}} for action, mode in found.items()
+                }
+                return {**sounding, "hush": {"warning": {"mode": "stop", "strobe": False}}}
+    for name in sorted(_SIRENS & settable.keys()):
+        switch = settable[name]
+        if switch.value_on is None or switch.value_off is None:
+            continue
+        on: dict[str, Any] = {name: switch.value_on}
+        longest_s = settable["duration"].value_max if "duration" in settable else None
+        if longest_s:
+            on["duration"] = min(SOUND_HOLD_S, int(longest_s))
+        return {"sound_t3": on, "sound_t4": on, "hush": {name: switch.value_off}}
+    return {}
+
+
+def _meanings(exposes: list[_Expose]) -> tuple[str, ...]:
+    """The quantities and flags that a device can state, by what it exposes."""
+    listed = {expose.property or expose.name for expose in exposes}
+    listed |= {part.property or part.name for expose in exposes for part in expose.features}
+    senses = [str(flag.name).lower() for flag, names in _FLAGS if listed & set(names)]
+    senses += [quantity for quantity, names in _QUANTITIES if listed & set(names)]
+    if "smoke_density" in listed and "optical_density_db_m" not in senses:
+        senses.append("optical_density_db_m")
+    return tuple(senses)
 
 
 def _value_that_starts(expose: _Expose) -> Any:

@@ -62,8 +62,14 @@ DEVICE_TOPICS: Final[dict[str, DeviceTopic]] = {
     "DetectorCommand": DeviceTopic(
         topics.detector_topic("{address}", "command"), True, False, "What a detector is to do."
     ),
+    "DetectorAnswer": DeviceTopic(
+        topics.detector_topic("{address}", "answer"), False, False, "It did what it was told."
+    ),
     "SirenCommand": DeviceTopic(
-        topics.siren_topic("{address}", "command"), True, False, "Sound, for so long; or stop."
+        topics.siren_topic("{address}", "command"), True, False, "Sound, for so long; stop; or a test."
+    ),
+    "SirenState": DeviceTopic(
+        topics.siren_topic("{address}", "state"), False, True, "What the siren does, after each order."
     ),
 }
 
@@ -128,6 +134,10 @@ def device_schemas() -> dict[str, Any]:
             **flags,
             **about,
             "report_interval_s": {"type": ["number", "null"], "exclusiveMinimum": 0},
+            "sounder": {
+                "type": ["boolean", "null"],
+                "description": "It can be told to sound for the alarms of others.",
+            },
         },
     }
     return {
@@ -144,14 +154,22 @@ def device_schemas() -> dict[str, Any]:
                 "v": {"const": messages.VERSION},
                 "action": {"type": "string"},
                 "id": {"type": "string"},
+                "pattern": {"enum": ["T3", "T4"]},
+                "hold_s": {"type": "number"},
             },
             "required": ["v", "action", "id"],
+        },
+        "DetectorAnswer": {
+            "type": "object",
+            "properties": {"id": {"type": "string", "description": "of the command"}},
         },
         "SirenCommand": {
             "type": "object",
             "properties": {
                 "v": {"const": messages.VERSION},
-                "state": {"enum": ["on", "off"]},
+                "state": {"enum": ["on", "off", "test"]},
+                "id": {"type": "string"},
+                "pattern": {"enum": ["T3", "T4"], "description": "T3 for fire, T4 for CO alone."},
                 "alarms": {"type": "array", "items": {"type": "string"}},
                 "kinds": {"type": "array", "items": {"type": "string"}},
                 "hold_s": {
@@ -160,6 +178,18 @@ def device_schemas() -> dict[str, Any]:
                 },
             },
             "required": ["v", "state"],
+        },
+        "SirenState": {
+            "type": "object",
+            "properties": {
+                "state": {"enum": ["on", "off", "online", "offline"]},
+                "button": {
+                    "type": "boolean",
+                    "description": "Somebody pressed its button to have silence.",
+                },
+                "fault": {"type": "boolean"},
+            },
+            "required": ["state"],
         },
     }
 

@@ -96,8 +96,14 @@ class DeviceFact(msgspec.Struct, frozen=True, kw_only=True):
     name: str | None = None
     #: how often the device reports by itself, where it says so
     report_interval_s: float | None = None
-    #: a bridge is the way to detectors and none itself
-    role: Literal["detector", "bridge"] = "detector"
+    #: a bridge is the way to detectors, a siren only sounds: neither is a detector
+    role: Literal["detector", "bridge", "siren"] = "detector"
+    #: it can be told to sound for the alarm of another
+    sounder: bool | None = None
+    #: quantities and flags (lower case) that it can state, where it or its protocol says so
+    senses: tuple[str, ...] | None = None
+    #: lost after this silence, by what is known of its model
+    proposed_deadline_s: float | None = None
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ Towards the city (published by a site, or to it):
 
 On the site's own broker (native devices):
 
-    utaa/v1/detector/<address>/reading | status | command
+    utaa/v1/detector/<address>/reading | status | command | answer
     utaa/v1/siren/<address>/command | state
 """
 
@@ -56,7 +56,7 @@ def ingest_filter(leaf: SiteLeaf, *, shared: bool = True) -> str:
     return f"$share/{INGEST_GROUP}/{plain}" if shared else plain
 
 
-def detector_topic(address: str, leaf: Literal["reading", "status", "command"]) -> str:
+def detector_topic(address: str, leaf: Literal["reading", "status", "command", "answer"]) -> str:
     """A native detector's topic on its site's broker."""
     return f"{ROOT}/detector/{address}/{leaf}"
 

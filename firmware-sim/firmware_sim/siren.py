@@ -38,6 +38,14 @@ def wanted(payload: bytes) -> tuple[bool | None, float | None]:
     return (True if word in _ON else False if word in _OFF else None), hold_s
 
 
+def is_test(payload: bytes) -> bool:
+    """Whether a command asks the siren to try itself: it chirps and says its state."""
+    try:
+        return bool(msgspec.json.decode(payload, type=dict).get("state") == "test")
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return False
+
+
 @dataclass(slots=True)
 class Sirens:
     """All sirens of a site behind one connection; ``heard`` is what they were told, in order.
@@ -60,6 +68,9 @@ class Sirens:
     async def obey(self, topic: str, payload: bytes) -> None:
         """Take a command: note it, do it, and say the new state (retained)."""
         address = topic.split("/")[-2]
+        if is_test(payload):
+            self._become(address, address in self._ends, "test")
+            return
         on, hold_s = wanted(payload)
         self._become(address, on, payload[:500].decode("utf-8", "replace"))
         if on is None:

@@ -13,12 +13,11 @@ from edge.agent.configuration import BadConfig, SiteConfig, check
 from edge.agent.core import Core
 from edge.agent.recent import Recent
 from edge.agent.timeline import AlarmTime
-from edge.outputs import OutputSettings, Sirens
 from edge.sources import RawMessage, Router, build
 from edge.spool import Batch, Spool
 from edge.wire.clock import US_PER_S, ManualClock
 from edge.wire.identity import detector_id
-from edge.wire.messages import Alarm, Config, DetectorSettings, Event, encode
+from edge.wire.messages import Config, DetectorSettings, Event, encode
 from edge.wire.readings import Reading
 from edge.wire.topics import detector_topic
 
@@ -138,8 +137,8 @@ def test_a_silent_detector_is_lost_and_found_across_a_restart(house: House) -> N
     house.say("attic", co_ppm=1.0)
     house.commit()
     house.clock.advance(HOUR)
-    house.reopen()
-    house.wait(timedelta(minutes=59))
+    house.reopen()  # an hour in which we heard nobody is nobody's silence
+    house.wait(timedelta(minutes=119))
     assert house.commit() == []
     house.wait(timedelta(minutes=2))
     assert house.commit() == [("raise", "lost")]
@@ -149,6 +148,43 @@ def test_a_silent_detector_is_lost_and_found_across_a_restart(house: House) -> N
     raised, cleared = house.events()
     assert raised.alarm["id"] == cleared.alarm["id"]  # type: ignore[index]
     assert cleared.alarm["revision"] > raised.alarm["revision"]  # type: ignore[index]
+
+
+@pytest.mark.parametrize("how", ["the edge was off", "the site's broker was away"])
+def test_two_hundred_detectors_of_a_site_that_could_not_hear_them_are_not_lost(
+    house: House, how: str
+) -> None:
+    addresses = [f"room-{n}" for n in range(200)]
+    house.configure(*addresses, deadline_s=7200.0)
+    for address in addresses:
+        house.say(address, co_ppm=1.0)
+    house.commit()
+    if how == "the edge was off":
+        house.clock.advance(5 * HOUR)
+        house.reopen()
+    else:
+        house.core.hears(False)
+        for _ in range(5):
+            house.wait(HOUR)
+        house.core.hears(True)
+    house.wait(timedelta(minutes=1))
+    for address in addresses[1:]:
+        house.say(address, co_ppm=1.0)
+    assert house.commit() == []
+    house.wait(2 * HOUR)
+    assert house.commit()[:1] == [("raise", "lost")]  # the one that is still silent
+
+
+def test_a_connection_that_breaks_for_seconds_hides_no_lost_detector(house: House) -> None:
+    house.configure("attic", deadline_s=7200.0)
+    house.say("attic", co_ppm=1.0)
+    house.commit()
+    for _ in range(7 * 60):
+        house.core.hears(False)
+        house.clock.advance(timedelta(seconds=5))
+        house.core.hears(True)
+        house.wait(timedelta(seconds=15))
+    assert house.commit() == [("raise", "lost")]
 
 
 def test_a_step_of_the_wall_clock_moves_no_deadline(house: House) -> None:
@@ -270,52 +306,3 @@ def test_bad_settings_are_refused_with_the_reason(change: dict[str, Any], said: 
     check(json.dumps(good).encode(), SITE)
     with pytest.raises(BadConfig, match=said):
         check(json.dumps(good | change).encode(), SITE)
-
-
-def fire(ident: str, **rest: Any) -> Alarm:
-    given: dict[str, Any] = {
-        "kind": "smoke",
-        "detector": "d",
-        "raised_us": 1,
-        "revision": 1,
-        "reason": "",
-    }
-    return Alarm(**(given | {"id": ident} | rest))
-
-
-def states(orders: list[Any]) -> list[str]:
-    return [json.loads(order.payload)["state"] for order in orders]
-
-
-def test_sirens_sound_repeat_and_stop() -> None:
-    sirens = Sirens(OutputSettings(sirens=["hall", "yard"]))
-    assert states(sirens.orders([], 0)) == ["off", "off"]  # nobody knows what they were told before
-    assert sirens.orders([], 0) == []
-    assert sirens.orders([fire("a", kind="low_battery"), fire("t", test=True)], 0) == []
-    assert states(sirens.orders([fire("a")], 0)) == ["on", "on"]
-    assert sirens.orders([fire("a")], 59 * US_PER_S) == []
-    assert sirens.wake_us == 60 * US_PER_S
-    assert states(sirens.orders([fire("a")], 60 * US_PER_S)) == ["on", "on"]
-    assert states(sirens.orders([fire("a"), fire("b", kind="co")], 61 * US_PER_S)) == ["on", "on"]
-    assert sirens.orders([fire("b", kind="co")], 62 * US_PER_S) == []
-    assert states(sirens.orders([], 63 * US_PER_S)) == ["off", "off"]
-    assert sirens.wake_us is None
-
-
-def test_a_silenced_alarm_stays_silent_and_the_next_one_sounds() -> None:
-    sirens = Sirens(OutputSettings(sirens=["hall"]))
-    sirens.orders([fire("a")], 0)
-    sirens.silence(["a"])
-    assert states(sirens.orders([fire("a")], 1)) == ["off"]
-    assert sirens.orders([fire("a")], 99 * US_PER_S) == []
-    assert states(sirens.orders([fire("a"), fire("b")], 100 * US_PER_S)) == ["on"]
-
-
-def test_a_siren_taken_off_the_list_during_an_alarm_is_told_to_stop() -> None:
-    sirens = Sirens(OutputSettings(sirens=["hall", "yard"]))
-    sirens.orders([fire("a")], 0)
-    sirens.configure(OutputSettings(sirens=["yard", "gate"]))
-    orders = {order.topic.split("/")[-2]: order for order in sirens.orders([fire("a")], 1)}
-    assert {name: states([order])[0] for name, order in orders.items()} == {
-        "yard": "on", "gate": "on", "hall": "off",
-    }  # fmt: skip

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from edge.outputs.sirens import OutputSettings, Sirens
+from edge.outputs import OutputSettings, Sirens, build_targets
 from edge.sources import native
+from edge.sources.base import matches
 from edge.wire import asyncapi, messages, topics
 from edge.wire.errors import REASONS, WireError
 from edge.wire.messages import (
@@ -148,16 +149,23 @@ def test_the_native_example_fits_the_document() -> None:
 
 
 def test_the_topics_of_native_detectors_are_channels() -> None:
-    addresses = {what.address for what in asyncapi.DEVICE_TOPICS.values() if not what.sent}
+    heard = {what.address for what in asyncapi.DEVICE_TOPICS.values() if not what.sent}
+    heard.discard("utaa/v1/siren/{address}/state")
     filters = native.NativeSource("home-1").filters()
-    assert addresses == {pattern.replace("+", "{address}") for pattern in filters}
+    assert len(heard) == 3
+    for address in heard:
+        assert any(matches(pattern, address.replace("{address}", "a")) for pattern in filters)
 
 
 def test_what_a_siren_is_told_fits_the_document() -> None:
-    sirens = Sirens(OutputSettings(sirens=["hall"]))
+    outputs = build_targets("home-1", OutputSettings(sirens=["hall"]), [], {}, lambda _: None)
+    sirens = Sirens(outputs.targets)
     orders = sirens.orders([_ALARM], 1_800_000_000_000_000)
     orders += sirens.orders([], 1_800_000_001_000_000)
-    assert [json.loads(order.payload)["state"] for order in orders] == ["on", "off"]
+    sirens.test(1_800_000_002_000_000)
+    orders += sirens.orders([], 1_800_000_002_000_000)
+    assert [json.loads(order.payload)["state"] for order in orders] == ["on", "off", "test"]
+    assert outputs.state_topics.keys() == {"utaa/v1/siren/hall/state"}
     for order in orders:
         assert order.topic == "utaa/v1/siren/hall/command"
         _validator("SirenCommand").validate(json.loads(order.payload))
