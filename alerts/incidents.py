@@ -110,11 +110,12 @@ async def apply_alarm(
     record = merged.record
     if record is None or not merged.changed:
         return Applied(False, record.incident_id if record else None, False, 0)
-    listed_until_us = await records.snapshot_since(session, met)
-    return await _place(
-        session, record, age_ms if transition == "raise" else None, clock_synced, listed_until_us,
-        now_us, policy,
+    judged = standing(
+        active=records.is_active(record), age_ms=age_ms, raised_us=record.raised_us, listed=False,
+        snapshot_us=met.last_snapshot_us,
     )  # fmt: skip
+    raised_age_ms = age_ms if transition == "raise" else None
+    return await _place(session, record, judged, raised_age_ms, clock_synced, now_us, policy)
 
 
 async def apply_snapshot(
@@ -133,15 +134,16 @@ async def apply_snapshot(
         merged = await records.merge(session, met, alarm, now_us)
         record = merged.record
         if record is not None and (merged.changed or (record.history and records.is_active(record))):
-            results.append(
-                await _place(session, record, snapshot.age_ms.get(alarm.id), True, None, now_us, policy)
-            )
+            age_ms = snapshot.age_ms.get(alarm.id)
+            judged = _as_listed(record)
+            results.append(await _place(session, record, judged, age_ms, True, now_us, policy))
     met.first_snapshot_us = met.first_snapshot_us or snapshot.at_us
     met.last_snapshot_us = max(met.last_snapshot_us or 0, snapshot.at_us)
     await session.flush()
     if fresh:
         for record in await records.close_omitted(session, met):
-            results.append(await _place(session, record, None, True, None, now_us, policy))
+            judged = _as_listed(record)
+            results.append(await _place(session, record, judged, None, True, now_us, policy))
     return results
 
 
@@ -238,27 +240,31 @@ async def site_event(
 # ---- placing an alarm -------------------------------------------------------------------------
 
 
+def _as_listed(record: AlarmRecord) -> Standing:
+    """How an alarm stands by the word of its site's snapshot."""
+    return standing(
+        active=records.is_active(record), age_ms=None, raised_us=record.raised_us, listed=True,
+        snapshot_us=None,
+    )  # fmt: skip
+
+
 async def _place(
     session: AsyncSession,
     record: AlarmRecord,
-    age_ms: int | None,
+    judged: Standing,
+    raised_age_ms: int | None,
     clock_synced: bool,
-    listed_until_us: int | None,
     now_us: int,
     policy: Policy,
 ) -> Applied:
     if record.abandoned_us is not None and record.cleared_us is None:
         record.abandoned_us = record.abandoned_reason = None  # its edge speaks of it again
-    judged = standing(
-        active=records.is_active(record), age_ms=age_ms, raised_us=record.raised_us,
-        listed_until_us=listed_until_us,
-    )  # fmt: skip
     heard = _Heard(
         record=record,
         subject=await _subject(session, record),
         hazard=hazard_of(record.kind, test=record.test),
         standing=judged,
-        since_us=_believed(record.raised_us, age_ms, clock_synced, now_us),
+        since_us=_believed(record.raised_us, raised_age_ms, clock_synced, now_us),
         now_us=now_us,
         policy=policy,
     )

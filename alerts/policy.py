@@ -29,7 +29,7 @@ PROOFS: tuple[Proof, ...] = ("accepted", "delivered", "seen", "acknowledged")
 #: Mongolia keeps one time: +08:00, no daylight saving.
 ULAANBAATAR = timezone(timedelta(hours=8), "Asia/Ulaanbaatar")
 
-#: An event older than this, of an alarm that its site no longer lists as active, is history.
+#: An event older than this does not make an alarm live; only a snapshot that lists the alarm does.
 LIVE_LIMIT_S = 300
 #: A breach this soon after the all clear is the same incident burning again, not another one.
 REOPEN_WITHIN_S = 600
@@ -188,25 +188,27 @@ class Standing(NamedTuple):
     """How an alarm stands when the city hears of it, and why."""
 
     live: bool
-    reason: Literal["active", "over", "old_and_no_longer_listed"]
+    reason: Literal["active", "over", "old_and_no_longer_listed", "old_and_not_confirmed"]
 
 
 def standing(
-    *, active: bool, age_ms: int | None, raised_us: int, listed_until_us: int | None
+    *, active: bool, age_ms: int | None, raised_us: int, listed: bool, snapshot_us: int | None
 ) -> Standing:
     """Live or history.
 
-    ``listed_until_us`` is the site's time of its newest snapshot that did not list the alarm (None: no
-    such snapshot). An alarm that is over is history. An active one is live, however old it is; unless
-    the event is older than the limit and the site's newest snapshot, taken after the raise, left the
-    alarm out: then its clear is on the way behind this event.
+    ``listed``: it is the site's snapshot that says so, not an event. ``snapshot_us``: the site's time
+    of its newest snapshot under the alarm's epoch (None: none yet). An alarm that is over is history.
+    An active one is live if a snapshot lists it, however old it is, and if its event is young or of
+    unknown age. An old event alone proves nothing: its clear may be on the way behind it, and an alarm
+    that lasts is made live by the snapshot that lists it.
     """
     if not active:
         return Standing(False, "over")
-    old = age_ms is not None and age_ms > LIVE_LIMIT_S * 1000
-    if old and listed_until_us is not None and raised_us <= listed_until_us:
+    if listed or age_ms is None or age_ms <= LIVE_LIMIT_S * 1000:
+        return Standing(True, "active")
+    if snapshot_us is not None and raised_us <= snapshot_us:
         return Standing(False, "old_and_no_longer_listed")
-    return Standing(True, "active")
+    return Standing(False, "old_and_not_confirmed")
 
 
 def hazard_of(kind: str, *, test: bool) -> Hazard:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import structlog
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -168,11 +168,3 @@ async def close_omitted(session: AsyncSession, epoch: AlarmEpoch) -> list[AlarmR
     for record in records:
         await _settle_omission(session, record, await _rank(session, record))
     return list(records)
-
-
-async def snapshot_since(session: AsyncSession, epoch: AlarmEpoch) -> int | None:
-    """The site's time of its newest snapshot, under whatever epoch."""
-    newest: int | None = await session.scalar(
-        select(func.max(AlarmEpoch.last_snapshot_us)).where(AlarmEpoch.site_id == epoch.site_id)
-    )
-    return newest

@@ -1,7 +1,9 @@
 """Two connections to the city's broker and what goes over them.
 
 The events connection carries, first, the snapshot of active alarms, then events, the heartbeat, the
-site's status with its last will, and hears acknowledgements, settings and commands. The frames
+site's status with its last will, and hears acknowledgements, settings and commands. A raise that waited
+long says nothing about now: an old event is sent only after the city has acknowledged a snapshot that
+was taken after it, so that what is over is known to be over before its raise arrives. The frames
 connection carries frames and nothing else, so that telemetry never stands in an alarm's way.
 
 Timeouts here are real seconds: networks do not run faster in a replay.
@@ -46,6 +48,13 @@ EVENTS_WINDOW = 32
 ROOM_OF_RANK = {0: 32, 1: 24, 2: 20, 3: 20}
 #: Frames under way at once, at most; a thin link gets fewer.
 FRAMES_WINDOW = 32
+#: An event that is not known to be younger than this waits for the acknowledgement of a snapshot that
+#: was taken after it; the city takes older ones for history, unless a snapshot lists the alarm.
+YOUNG_MS = 300_000
+#: Events read in one look for young ones behind old ones that wait; more are left by days away.
+MOST_LOOKED_AT = 1000
+#: Snapshots of a connection whose answer is still awaited; an answer to an older one counts no more.
+MAX_NONCES = 100
 HEARTBEAT_S = 30.0
 #: A replay's heartbeat comes as often as its clock says, but no more often than this (real seconds).
 HEARTBEAT_LEAST_S = 0.5
@@ -115,8 +124,12 @@ class Link:
         self._frames = Window(FRAMES_WINDOW, adaptive=True, jitter=self._rng.random)
         self._acks: asyncio.Queue[Ack] = asyncio.Queue()
         self._results: list[CommandResult] = []
-        self._nonces: set[str] = set()
+        #: snapshots of this connection that were sent, each with the newest event it includes
+        self._nonces: dict[str, int] = {}
+        #: events up to this one are included in a snapshot that the city has acknowledged
+        self._covered_seq = -1
         self._snapshot_done = asyncio.Event()
+        self._snapshot_wanted = asyncio.Event()
         self._events_wake = asyncio.Event()
         self._frames_wake = asyncio.Event()
         self._stopping = asyncio.Event()
@@ -235,7 +248,8 @@ class Link:
     async def _events_session(self, client: aiomqtt.Client) -> None:
         self._events.clear()
         self._nonces.clear()
-        self._snapshot_done.clear()
+        self._want_snapshot()
+        self._covered_seq = -1
         for leaf in topics.DOWNLINK_LEAVES:
             await client.subscribe(topics.site_topic(self._site, leaf), qos=1)
         self.connected = True
@@ -286,25 +300,39 @@ class Link:
                 log.warning("link.store_changed", store=self._spool.store)
                 self._events.clear()
                 self._frames.clear()
+                self._covered_seq = -1  # what the former store knew says nothing of this one
+                self._want_snapshot()
             now_s = time.monotonic()
             self._events.settle(settled.events, now_s)
             self._frames.settle(settled.frames, now_s)
-            if settled.snapshots & self._nonces:
+            answered = [self._nonces[nonce] for nonce in settled.snapshots if nonce in self._nonces]
+            if answered:
+                self._covered_seq = max(self._covered_seq, *answered)
                 self._snapshot_done.set()
             if settled.rejected:
                 self._ears.rejected(settled.rejected)
             self._wake_both()
 
+    def _want_snapshot(self) -> None:
+        """The city is to have a new snapshot."""
+        self._snapshot_done.clear()
+        self._snapshot_wanted.set()
+
     async def _send_snapshots(self, client: aiomqtt.Client) -> None:
-        """The snapshot, again and again until the city has answered one of this connection."""
-        timeout_s = RESEND_AFTER_S
-        while not self._snapshot_done.is_set():
-            snapshot = self._snapshot()
-            self._nonces.add(snapshot.nonce)
-            await self._publish(client, "snapshot", encode(snapshot))
-            pause_s = timeout_s * (0.75 + 0.5 * self._rng.random())
-            await _wait(self._snapshot_done, time.monotonic() + pause_s)
-            timeout_s = min(timeout_s * 2, RESEND_CAP_S)
+        """Whenever one is wanted: the snapshot, again and again until the city has answered one."""
+        while True:
+            await self._snapshot_wanted.wait()
+            self._snapshot_wanted.clear()
+            timeout_s = RESEND_AFTER_S
+            while not self._snapshot_done.is_set():
+                snapshot = self._snapshot()
+                self._nonces[snapshot.nonce] = snapshot.last_seq
+                if len(self._nonces) > MAX_NONCES:
+                    del self._nonces[next(iter(self._nonces))]
+                await self._publish(client, "snapshot", encode(snapshot))
+                pause_s = timeout_s * (0.75 + 0.5 * self._rng.random())
+                await _wait(self._snapshot_done, time.monotonic() + pause_s)
+                timeout_s = min(timeout_s * 2, RESEND_CAP_S)
 
     def _snapshot(self) -> Snapshot:
         last_seq, active = self._spool.snapshot()
@@ -351,18 +379,31 @@ class Link:
             await _wait(self._events_wake, self._events.next_due_s())
 
     def _chosen_events(self) -> list[PendingEvent]:
-        under_way = self._events.under_way
-        if not self._events.free():
+        under_way, free = self._events.under_way, self._events.free()
+        if not free:
             return []
         chosen: list[PendingEvent] = []
-        for row in self._spool.pending_events(self._events.free(), under_way):
+        rows = self._spool.pending_events(free, under_way)
+        if not all(self._may_go(row) for row in rows):  # young ones may stand behind those that wait
+            rows = self._spool.pending_events(MOST_LOOKED_AT, under_way)
+            if self._snapshot_done.is_set():
+                self._want_snapshot()
+            rows = [row for row in rows if self._may_go(row)][:free]
+        for row in rows:
             if len(under_way) + len(chosen) >= ROOM_OF_RANK.get(row.rank, 1):
                 break
             chosen.append(row)
         return chosen
 
-    def _event(self, row: PendingEvent) -> bytes:
-        age = age_ms(
+    def _may_go(self, row: PendingEvent) -> bool:
+        """Whether it is young, or the city knows what became of it by a snapshot."""
+        if row.seq <= self._covered_seq:
+            return True
+        age = self._age_ms(row)
+        return age is not None and age < YOUNG_MS
+
+    def _age_ms(self, row: PendingEvent) -> int | None:
+        return age_ms(
             at_us=row.at_us,
             mono_us=row.mono_us,
             boot=row.boot,
@@ -371,7 +412,10 @@ class Link:
             this_boot=self._boot,
             synced_now=self._ears.synced(),
         )
-        return encode(msgspec.structs.replace(_event_decoder.decode(row.body), age_ms=age))
+
+    def _event(self, row: PendingEvent) -> bytes:
+        event = _event_decoder.decode(row.body)
+        return encode(msgspec.structs.replace(event, age_ms=self._age_ms(row)))
 
     # -- the frames lane ----------------------------------------------------------------------
 

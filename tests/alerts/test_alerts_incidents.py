@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -203,6 +204,37 @@ async def test_what_was_taken_for_history_and_lasts_after_all_is_told_as_live(to
     incident = await town.incident()
     assert (incident.state, incident.history) == ("opened", False)
     assert ("fire", 2, 0) in await town.told()
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+async def test_a_backlog_that_overtakes_its_snapshot_wakes_nobody(
+    any_town: Town, backwards: bool
+) -> None:
+    """Raised, updated and cleared while the city was away; several workers, so any order."""
+    raised_us = NIGHT_US - 60 * MINUTE_US
+    await any_town.snapshot(at_us=raised_us - MINUTE_US)
+    said: list[dict[str, Any]] = [
+        {"age_ms": 60 * 60_000},
+        {"revision": 2, "transition": "update", "age_ms": 58 * 60_000},
+    ]
+    for words in reversed(said) if backwards else said:
+        await any_town.alarm(raised_us=raised_us, **words)
+        assert (await any_town.incident()).history
+    await any_town.alarm(
+        revision=3, raised_us=raised_us, cleared_us=raised_us + MINUTE_US, transition="clear",
+        age_ms=55 * 60_000,
+    )  # fmt: skip
+    assert await any_town.told() == [("history", 1, 0)] * 2
+
+
+async def test_an_old_raise_is_made_live_by_the_snapshot_of_its_epoch_that_lists_it(town: Town) -> None:
+    raised_us = NIGHT_US - 60 * MINUTE_US
+    await town.snapshot(epoch="another")
+    await town.alarm(raised_us=raised_us, age_ms=60 * 60_000)
+    assert (await town.incident()).history
+    await town.snapshot(listed(town, raised_us=raised_us))
+    incident = await town.incident()
+    assert (incident.state, incident.history) == ("opened", False)
 
 
 async def test_an_age_nobody_knows_and_active_is_live(town: Town) -> None:

@@ -72,24 +72,27 @@ def test_a_trouble_is_told_by_day_and_once_a_day(now_us: int, last_us: int | Non
 
 
 @pytest.mark.parametrize(
-    ("active", "age_s", "listed_until_us", "live", "reason"),
+    ("active", "age_s", "listed", "snapshot_us", "live", "reason"),
     [
-        (True, None, None, True, "active"),
-        (True, None, NIGHT_US + 1, True, "active"),
-        (True, 7200, None, True, "active"),
-        (True, 7200, NIGHT_US - 1, True, "active"),
-        (True, 7200, NIGHT_US, False, "old_and_no_longer_listed"),
-        (True, LIVE_LIMIT_S, NIGHT_US, True, "active"),
-        (False, 1, None, False, "over"),
-        (False, None, None, False, "over"),
+        (True, None, False, None, True, "active"),
+        (True, None, False, NIGHT_US + 1, True, "active"),
+        (True, LIVE_LIMIT_S, False, None, True, "active"),
+        (True, LIVE_LIMIT_S, False, NIGHT_US, True, "active"),
+        (True, 7200, False, None, False, "old_and_not_confirmed"),
+        (True, 7200, False, NIGHT_US - 1, False, "old_and_not_confirmed"),
+        (True, 7200, False, NIGHT_US, False, "old_and_no_longer_listed"),
+        (True, 7200, True, None, True, "active"),
+        (True, 7200, True, NIGHT_US, True, "active"),
+        (False, 1, False, None, False, "over"),
+        (False, None, True, None, False, "over"),
     ],
 )
 def test_live_or_history_is_judged_by_age_and_what_the_site_lists(
-    active: bool, age_s: int | None, listed_until_us: int | None, live: bool, reason: str
+    active: bool, age_s: int | None, listed: bool, snapshot_us: int | None, live: bool, reason: str
 ) -> None:
     found = standing(
         active=active, age_ms=None if age_s is None else age_s * 1000, raised_us=NIGHT_US,
-        listed_until_us=listed_until_us,
+        listed=listed, snapshot_us=snapshot_us,
     )  # fmt: skip
     assert found == (live, reason)
 

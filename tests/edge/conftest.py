@@ -34,6 +34,8 @@ class City:
     port: int
     store: str = "store-1"
     answers: bool = True
+    #: its snapshots get an answer
+    answers_snapshots: bool = True
     #: lose this many acknowledgements first
     lose: int = 0
     events: dict[tuple[str, int], Event] = field(default_factory=dict)
@@ -84,16 +86,26 @@ class City:
                 snapshot = decode(payload, Snapshot)
                 self.snapshots.append(snapshot)
                 self.arrivals.append(("snapshot", snapshot.epoch, snapshot.last_seq))
-                await self._ack(
-                    client, Ack(site=self.site, epoch=snapshot.epoch, store=self.store,
-                                lane="events", snapshot=snapshot.nonce),
-                )  # fmt: skip
+                if self.answers_snapshots:
+                    await self._ack(client, self._answer_to(snapshot))
             case "heartbeat":
                 self.heartbeats.append(decode(payload, Heartbeat))
             case "status":
                 self.statuses.append(json.loads(payload))
             case "result":
                 self.results.append(json.loads(payload))
+
+    def _answer_to(self, snapshot: Snapshot) -> Ack:
+        return Ack(
+            site=self.site, epoch=snapshot.epoch, store=self.store, lane="events",
+            snapshot=snapshot.nonce,
+        )  # fmt: skip
+
+    async def answer_snapshots(self) -> None:
+        """Answer the newest snapshot, and those to come."""
+        assert self.client is not None
+        self.answers = self.answers_snapshots = True
+        await self._ack(self.client, self._answer_to(self.snapshots[-1]))
 
     async def _answer(self, client: aiomqtt.Client, lane: Any, epoch: str, seq: int) -> None:
         self.arrivals.append((lane, epoch, seq))
