@@ -12,7 +12,7 @@ A resolved incident stays resolved: the next lasting alarm opens another one.
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
@@ -38,6 +38,8 @@ from edge.wire.identity import new_id
 from edge.wire.messages import Alarm, Snapshot, Transition
 from registry.models import Detector, Household, Site
 
+#: The site of incidents of the city itself: no site can be called so.
+CITY = "хот"
 _OPEN_STATES = ("opened", "acknowledged")
 
 
@@ -63,7 +65,7 @@ class IncidentError(Exception):
 
 
 class _Subject(NamedTuple):
-    kind: Literal["household", "site"]
+    kind: Literal["household", "site", "city"]
     id: str
     site_id: str
     household_id: str | None
@@ -217,16 +219,9 @@ async def site_event(
     """
     site = await session.get(Site, site_id)
     subject = _Subject("site", site_id, site_id, None, site.unit_code if site else None)
-    incident = await _open_one(session, subject, "site")
     if what == "silent":
-        if incident is not None:
-            return Applied(False, incident.id, False, 0)
-        incident, created = await _create(session, subject, "site", now_us, now_us, history=False)
-        if not created:
-            return Applied(False, incident.id, False, 0)
-        _tell_story(session, incident, "opened", now_us, cause="site_silent")
-        planned = await plan.tell(session, incident, policy.site, 0, "site", now_us)
-        return Applied(True, incident.id, True, planned.notifications)
+        return await _fall_silent(session, subject, now_us, policy, cause="site_silent")
+    incident = await _open_one(session, subject, "site")
     if incident is None:
         return Applied(False, None, False, 0)
     if what == "back":
@@ -235,6 +230,37 @@ async def site_event(
     _tell_story(session, incident, "note", now_us, note=what)
     await session.flush()
     return Applied(True, incident.id, False, 0)
+
+
+async def city_event(
+    session: AsyncSession, what: str, now_us: int, *, quiet: int, watched: int,
+    policy: Policy = DEFAULT_POLICY,
+) -> Applied:  # fmt: skip
+    """So many sites are ``silent`` at once that the city suspects itself; or they are ``back``."""
+    subject = _Subject("city", CITY, CITY, None, None)
+    if what == "silent":
+        return await _fall_silent(
+            session, subject, now_us, policy, cause="city_suspects_itself", quiet=quiet, watched=watched
+        )
+    incident = await _open_one(session, subject, "site")
+    if incident is None:
+        return Applied(False, None, False, 0)
+    notified = await _all_clear(session, incident, now_us, now_us, policy)
+    return Applied(True, incident.id, False, notified)
+
+
+async def _fall_silent(
+    session: AsyncSession, subject: _Subject, now_us: int, policy: Policy, **said: Any
+) -> Applied:
+    incident = await _open_one(session, subject, "site")
+    if incident is not None:
+        return Applied(False, incident.id, False, 0)
+    incident, created = await _create(session, subject, "site", now_us, now_us, history=False)
+    if not created:
+        return Applied(False, incident.id, False, 0)
+    _tell_story(session, incident, "opened", now_us, **said)
+    planned = await plan.tell(session, incident, policy.site, 0, "site", now_us)
+    return Applied(True, incident.id, True, planned.notifications)
 
 
 # ---- placing an alarm -------------------------------------------------------------------------

@@ -93,6 +93,12 @@ class GatewaySettings(BaseSettings):
     site_silent_after_s: float = Field(
         180.0, gt=0, description="a site without a pulse for this long is one event about the site"
     )
+    city_suspects_itself_share: float = Field(
+        0.3, gt=0, le=1, description="so many of the sites silent at once are one incident of the city"
+    )
+    city_suspects_itself_at_least: int = Field(
+        5, ge=2, description="… if they are at least this many; fewer are each told by themselves"
+    )
 
     @property
     def effective_database_url(self) -> str:

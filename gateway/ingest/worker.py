@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
@@ -28,6 +29,8 @@ EVENTS_PER_BATCH, EVENT_BYTES_PER_BATCH = 64, 8 << 20
 _GAUGES_EVERY_S = 0.2
 #: How often the reading store is asked whether it would take a write.
 _PROBE_EVERY_S = 5.0
+#: A process that did not run for this long heard no pulses meanwhile.
+_STOOD_STILL_S = 10.0
 
 
 class IngestWorker:
@@ -56,7 +59,7 @@ class IngestWorker:
 
     @property
     def listening_since_us(self) -> int | None:
-        """Since when pulses can reach us; None while they cannot."""
+        """Since when pulses can reach us and are written down; None while they are not."""
         return self._listening_since_us
 
     @property
@@ -103,6 +106,7 @@ class IngestWorker:
 
     async def _watch(self) -> None:
         counted = {frames.LANE: 0, events.LANE: 0}
+        watched_s = time.monotonic()
         while True:
             for lane, inbox in ((frames.LANE, self.frames_inbox), (events.LANE, self.events_inbox)):
                 self._city.metrics.waiting.labels(lane).set(inbox.waiting)
@@ -112,7 +116,9 @@ class IngestWorker:
                 self._city.metrics.refused.labels("overflow").inc(inbox.overflowed - counted[lane])
                 counted[lane] = inbox.overflowed
             self._frames.show()
-            if not self.events_inbox.connected:
+            slept_s, watched_s = time.monotonic() - watched_s, time.monotonic()
+            stalled = "ingest events" in self._city.troubles
+            if not self.events_inbox.connected or stalled or slept_s > _STOOD_STILL_S:
                 self._listening_since_us = None
             elif self._listening_since_us is None:
                 self._listening_since_us = self._city.clock.now_us()

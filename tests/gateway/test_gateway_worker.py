@@ -208,6 +208,20 @@ async def test_a_broker_that_forgets_everything_is_connected_to_again(
             await until(lambda: edge.stored("frames") == {1}, "the frame acknowledged")
 
 
+async def test_a_pulse_that_cannot_be_written_down_is_not_listened_to(
+    own_mosquitto: Callable[..., Any], tmp_path: Path
+) -> None:
+    broker = await own_mosquitto()
+    settings = load_settings(data_dir=tmp_path / "city", broker_url=url_of(broker))
+    async with working(settings) as (city, worker):
+        before_us = await until(lambda: worker.listening_since_us, "the worker listens")
+        city.health.set("ingest events", "waiting: the database is away")
+        await until(lambda: worker.listening_since_us is None, "deadlines stand still")
+        city.health.set("ingest events", None)
+        after_us = await until(lambda: worker.listening_since_us, "the worker listens again")
+        assert after_us > before_us  # every site has its full time again
+
+
 async def test_two_workers_share_and_every_frame_is_acknowledged_once(
     own_mosquitto: Callable[..., Any], tmp_path: Path
 ) -> None:
