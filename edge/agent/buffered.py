@@ -8,6 +8,7 @@ once and gathers what it writes until ``flush``.
 from __future__ import annotations
 
 import contextlib
+import socket
 import ssl
 from typing import Any
 
@@ -69,7 +70,10 @@ class BufferedClient(mqtt.Client):
     _buffered: BufferedSocket | None = None
 
     def _create_socket(self) -> Any:
-        self._buffered = BufferedSocket(super()._create_socket())
+        inner = super()._create_socket()
+        # a siren's order must not wait for the broker's acknowledgement of what went before
+        inner.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._buffered = BufferedSocket(inner)
         return self._buffered
 
     def has_buffered(self) -> bool:

@@ -182,3 +182,35 @@ def singles(
         folder,
         as_json,
     )
+
+
+@app.command()
+def sirens(
+    fires: Annotated[int, typer.Option(min=1)] = 50,
+    full: _Full = False,
+    as_json: _Json = False,
+    folder: _Folder = None,
+) -> None:
+    """From a detector's message to two sirens and a neighbour's sounder, without the city."""
+    from utaa.bench.sirens import run_sirens
+
+    _run(
+        lambda path, teller: run_sirens(folder=path, teller=teller, fires=1000 if full else fires),
+        folder,
+        as_json,
+    )
+
+
+@app.command()
+def sources(
+    seconds: Annotated[float, typer.Option(min=0.1, help="How long each source decodes.")] = 1.0,
+    full: _Full = False,
+    as_json: _Json = False,
+) -> None:
+    """Messages a second that each source decodes on one core."""
+    from edge.sources.bench import AIM_PER_S, decoded_per_s
+
+    report = Report("sources", {"seconds": seconds}, targets={"least_per_s": f"≥ {AIM_PER_S}"})
+    rates = decoded_per_s(10 * seconds if full else seconds)
+    report.figures = {"per_s": rates, "least_per_s": min(rates.values())}
+    report.show(as_json=as_json)
