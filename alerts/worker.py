@@ -41,6 +41,8 @@ log = structlog.get_logger(__name__)
 _OVERTIME_S = 5.0
 #: Outcomes that are recorded in one transaction.
 _RECORD_BATCH = 200
+#: While sends end one after another, recording waits for more of them, at most so long in all.
+_GATHER_STEPS, _GATHER_STEP_S = 5, 0.01
 #: Claims in one transaction, however many places are free.
 _CLAIM_BATCH = 100
 #: Deliveries on channels that are not set up here are refused in batches of this.
@@ -117,10 +119,21 @@ class Worker:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(wait_s):
                         await self._wake.wait()
+                        await self._gather()
         finally:
             await self._finish()
             for channel in self._channels.values():
                 await channel.close()
+
+    async def _gather(self) -> None:
+        """Let some sends end together, so that many share one transaction; never for long."""
+        ended = -1
+        for _ in range(_GATHER_STEPS):
+            busy = len(self._sending)
+            if self._stopping or not busy or len(self._ended) in (ended, _RECORD_BATCH):
+                return
+            ended = len(self._ended)
+            await asyncio.sleep(_GATHER_STEP_S)
 
     async def run_until_idle(self) -> None:
         """Work until nothing is due and nothing is under way; what is due later stays."""
@@ -158,6 +171,8 @@ class Worker:
                 self._start(letter)
             if len(letters) >= _CLAIM_BATCH:
                 return 0.0
+            if self._sending:
+                return self._settings.poll_s  # the first send that ends wakes us
         return await self._wait_s()
 
     async def _take(self, session: AsyncSession, free: Mapping[str, int], now_us: int) -> list[Letter]:
@@ -248,12 +263,14 @@ class Worker:
         while self._ended:
             batch = self._ended[:_RECORD_BATCH]
             now_us = self._clock.now_us()
-            failed = []
             async with self._database.write() as session:
-                for lease, _, outcome in batch:
-                    state = await self._queue.record(session, lease, outcome, now_us)
-                    if state in ("refused", "dead", "unknown"):
-                        failed.append(lease.delivery_id)
+                ended = [(lease, outcome) for lease, _, outcome in batch]
+                states = await self._queue.record_all(session, ended, now_us)
+                failed = [
+                    lease.delivery_id
+                    for (lease, _), state in zip(ended, states, strict=True)
+                    if state in ("refused", "dead", "unknown")
+                ]
                 await ladder.after_failure(session, failed, now_us, self._policy)
             del self._ended[: len(batch)]
             for incident_id in {incident_id for _, incident_id, _ in batch if incident_id}:

@@ -62,6 +62,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     #: of no use later than this
     ttl_s: int
     link: str = ""
+    #: where one click ends messages of this sort (never for an alarm)
+    unsubscribe: str = ""
     #: which rung of the ladder speaks
     rung: int = 0
 
