@@ -68,7 +68,11 @@ class House:
 
 @asynccontextmanager
 async def house(
-    tmp_path: Path, smtp: SmtpServer, *, edge_env: Mapping[str, str] | None = None
+    tmp_path: Path,
+    smtp: SmtpServer,
+    *,
+    edge_env: Mapping[str, str] | None = None,
+    outputs: Mapping[str, Any] | None = None,
 ) -> AsyncIterator[House]:
     """Everything running, one household with the native detectors ``smoke-1`` and ``co-1``."""
     if not Mosquitto.installed():
@@ -90,15 +94,16 @@ async def house(
         await database.close()
         running = House(box, Api(box.url, token), smtp, tmp_path)
         try:
-            await _register(running.api)
+            await _register(running.api, outputs or {})
             await running.start_edge()
             yield running
         finally:
             await running.api.close()
 
 
-async def _register(api: Api) -> None:
-    await api.post("/sites", {"id": SITE, "title": "Жишээ гудамж"})
+async def _register(api: Api, outputs: Mapping[str, Any]) -> None:
+    site = {"id": SITE, "title": "Жишээ гудамж", "output_settings": dict(outputs)}
+    await api.post("/sites", site)
     channel = {"channel": "email", "address": "kontakt@example.org"}
     contact = {"name": "Жишээ", "channels": [channel]}
     household = await api.post(

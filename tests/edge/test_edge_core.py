@@ -11,15 +11,17 @@ import pytest
 
 from edge.agent.configuration import BadConfig, SiteConfig, check
 from edge.agent.core import Core
+from edge.agent.orders import Orders
 from edge.agent.recent import Recent
 from edge.agent.timeline import AlarmTime
 from edge.sources import RawMessage, Router, build
+from edge.sources.base import Order
 from edge.spool import Batch, Spool
 from edge.wire.clock import US_PER_S, ManualClock
-from edge.wire.identity import detector_id
-from edge.wire.messages import Config, DetectorSettings, Event, encode
+from edge.wire.identity import detector_id, new_id
+from edge.wire.messages import Command, Config, DetectorSettings, Event, encode
 from edge.wire.readings import Reading
-from edge.wire.topics import detector_topic
+from edge.wire.topics import detector_topic, siren_topic
 
 SITE = "site"
 NOW_US = 1_790_000_000 * US_PER_S
@@ -306,3 +308,200 @@ def test_bad_settings_are_refused_with_the_reason(change: dict[str, Any], said: 
     check(json.dumps(good).encode(), SITE)
     with pytest.raises(BadConfig, match=said):
         check(json.dumps(good | change).encode(), SITE)
+
+
+def send(house: House, topic: str, payload: str, retained: bool = False) -> None:
+    house.core.take(RawMessage(topic, payload.encode(), retained, house.clock.now_us()))
+
+
+def told(house: House) -> list[tuple[str, str]]:
+    """Name and word of what was told since the last call."""
+    said = [
+        (order.topic.split("/")[-2], json.loads(order.payload)) for order in house.core.siren_orders()
+    ]
+    return [(name, word.get("state") or word["action"]) for name, word in said]
+
+
+def outfit(house: House, *addresses: str, **outputs: Any) -> None:
+    """Settings with outputs."""
+    house.configure(*addresses)
+    config = check(
+        encode(
+            Config(
+                site=SITE, version=house.config.version + 1, outputs=outputs,
+                detectors=list(house.config.detectors.values()),
+            )
+        ),
+        SITE,
+    )  # fmt: skip
+    house.config = config
+    house.core.configure(config)
+
+
+def test_who_only_shows_that_it_is_there_is_not_told_of_until_it_speaks(house: House) -> None:
+    status = detector_topic("attic", "status")
+    send(house, status, "online", retained=True)
+    send(house, status, "offline")
+    assert house.commit() == []
+    house.reopen()
+    send(house, status, "online")
+    house.configure()
+    assert house.commit() == []
+    house.say("attic", co_ppm=1.0)
+    assert house.commit() == [("raise", "device")]
+    send(house, detector_topic("cellar", "status"), "online")
+    house.say("cellar", model="X1")
+    assert house.commit() == [("raise", "device")]
+
+
+def test_a_detector_is_lost_after_what_its_source_says_unless_somebody_says_otherwise(
+    house: House,
+) -> None:
+    house.configure("attic")
+    house.say("attic", co_ppm=1.0)
+    house.say("slow", co_ppm=1.0, report_interval_s=7200)
+    house.commit()
+    house.wait(timedelta(minutes=59))
+    assert house.commit() == []
+    house.wait(timedelta(minutes=2))
+    assert house.commit() == [("raise", "lost")]
+    house.wait(5 * HOUR)
+    assert house.commit() == [("raise", "lost")]
+    house.configure("attic", deadline_s=86_400.0)
+    assert ("clear", "lost") in house.commit()
+
+
+def test_what_a_source_answers_by_itself_is_published(house: House) -> None:
+    source = build("sparkplug", SITE)
+    house.core._router = Router([source])
+    send(house, "spBv1.0/g/NDATA/n", source.example.payload)
+    orders = house.core.siren_orders()
+    assert [order.topic for order in orders] == ["spBv1.0/g/NCMD/n"]
+    assert house.core.siren_orders() == []
+
+
+def test_a_mute_silences_the_alarms_of_its_moment_and_ends_by_itself(house: House) -> None:
+    outfit(house, "attic", sirens=["hall"])
+    house.say("attic", smoke_alarm=True, muted=False)
+    assert told(house) == [("hall", "on")]
+    house.say("attic", smoke_alarm=True, muted=True)
+    assert told(house) == [("hall", "off")]
+    house.say("attic", smoke_alarm=True, co_alarm=True, muted=True)
+    assert told(house) == [("hall", "on")]  # a new alarm of the same muted detector
+    house.say("attic", smoke_alarm=True, co_alarm=False, muted=True)
+    house.wait(timedelta(minutes=11))
+    house.say("attic", smoke_alarm=True, muted=True)
+    assert "on" in [word for _, word in told(house)]  # it is muted still: ten minutes are the most
+
+
+def test_a_muted_detector_that_raises_anew_sounds(house: House) -> None:
+    outfit(house, "attic", sirens=["hall"])
+    house.say("attic", muted=True)
+    told(house)
+    house.say("attic", smoke_alarm=True, muted=True)
+    assert told(house) == [("hall", "on")]
+
+
+def test_a_siren_without_an_answer_is_a_trouble_across_a_restart(house: House) -> None:
+    outfit(house, "attic", sirens=["hall"])
+    told(house)
+    house.say("attic", smoke_alarm=True)
+    assert told(house) == [("hall", "on")]
+    house.commit()
+    house.wait(timedelta(seconds=11))
+    told(house)
+    assert house.commit() == [("raise", "siren_fault")]
+    house.reopen()
+    told(house)
+    send(house, siren_topic("hall", "state"), '{"state":"on"}', retained=True)
+    assert house.commit() == []
+    send(house, siren_topic("hall", "state"), '{"state":"on"}')
+    told(house)
+    assert house.commit() == [("clear", "siren_fault")]
+
+
+def test_a_siren_that_says_nonsense_is_counted_and_one_off_the_list_is_no_trouble(house: House) -> None:
+    outfit(house, "attic", sirens=["hall"])
+    send(house, siren_topic("hall", "state"), "[1]")
+    assert sum(house.core.counters["refused"].values()) == 1
+    send(house, siren_topic("hall", "state"), "offline", retained=True)
+    told(house)
+    assert house.commit() == [("raise", "siren_fault")]
+    outfit(house, "attic")
+    told(house)
+    assert house.commit() == [("clear", "siren_fault")]
+
+
+def test_the_weekly_test_tries_everything_and_its_noise_is_a_test(house: House) -> None:
+    outfit(house, "attic", "cellar", sirens=["hall"], weekly_test="wed 12:00+08:00")
+    house.say("cellar", sounder=True, temperature_c=20)
+    house.say("attic", temperature_c=20)
+    told(house)
+    house.commit()
+    for _ in range(8 * 24):
+        house.wait(HOUR)
+        house.say("cellar", temperature_c=20)
+        house.say("attic", temperature_c=20)
+        words = told(house)
+        if words:
+            break
+    assert sorted(words) == [("cellar", "self_test"), ("hall", "test")]
+    house.commit()
+    house.say("cellar", smoke_alarm=True)
+    send(house, detector_topic("cellar", "answer"), "{}")
+    assert told(house) == []  # it is a test: nobody is woken
+    house.wait(timedelta(seconds=11))
+    told(house)
+    assert house.commit() == [("raise", "smoke"), ("raise", "siren_fault"), ("raise", "outputs_tested")]
+    note = next(event for event in house.events() if event.note)
+    assert note.note_values == {"tested": 2, "failed": [detector_id(SITE, "siren", "hall")]}
+
+
+def test_no_weekly_test_while_the_clock_is_unset(house: House) -> None:
+    outfit(house, sirens=["hall"])
+    told(house)
+    house.synced = False
+    house.wait(timedelta(days=8))
+    assert told(house) == []
+
+
+def obey(house: House, action: Any, target: str, **arguments: Any) -> tuple[bool, str, list[Order]]:
+    sent: list[Order] = []
+    orders = Orders(
+        SITE, house.core, synced=lambda: house.synced, wall_us=house.clock.now_us, send=sent.append
+    )
+    now_us = house.clock.now_us()
+    command = Command(
+        site=SITE, id=new_id(), issued_us=now_us, expires_us=now_us + 60 * US_PER_S, action=action,
+        target=target, arguments=arguments,
+    )  # fmt: skip
+    result = orders.obey(encode(command))
+    assert result is not None
+    return result.ok, result.detail, sent
+
+
+def test_a_command_silences_sirens_and_the_detector_for_a_bounded_time(house: House) -> None:
+    outfit(house, "attic", sirens=["hall"])
+    house.say("attic", smoke_alarm=True)
+    told(house)
+    ok, detail, sent = obey(house, "silence", ident("attic"), for_s=86_400)
+    assert (ok, detail) == (True, "1 silenced for 600 s, 1 detectors told")
+    assert [json.loads(order.payload)["action"] for order in sent] == ["silence"]
+    assert told(house) == [("hall", "off")]
+    assert not obey(house, "silence", ident("attic"), for_s=-1)[0]
+    assert not obey(house, "silence", ident("attic"), for_s="long")[0]
+    house.wait(timedelta(seconds=601))
+    assert ("hall", "on") in told(house)
+
+
+def test_outputs_are_tried_on_demand_and_a_detector_by_its_own_protocol(house: House) -> None:
+    outfit(house, "attic", sirens=["hall"])
+    told(house)
+    assert obey(house, "self_test", "outputs")[:2] == (True, "1 outputs are tried")
+    assert told(house) == [("hall", "test")]
+    ok, _, sent = obey(house, "self_test", ident("attic"))
+    assert ok
+    assert json.loads(sent[0].payload)["action"] == "self_test"
+    assert obey(house, "self_test", "nobody")[:2] == (False, "no such detector at this site")
+    house.synced = False
+    assert not obey(house, "self_test", "outputs")[0]

@@ -90,9 +90,11 @@ class Sounders:
 
 
 @asynccontextmanager
-async def sounders(host: str, port: int) -> AsyncIterator[Sounders]:
+async def sounders(
+    host: str, port: int, neighbours: Sequence[str] = (NEIGHBOUR,)
+) -> AsyncIterator[Sounders]:
     """Two sirens and a neighbour on a broker, listening."""
-    heard = Sounders()
+    heard = Sounders(neighbours=neighbours)
     async with AsyncExitStack() as stack:
         tasks = []
         for name in (*heard.sirens, *heard.neighbours):
