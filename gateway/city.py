@@ -23,7 +23,8 @@ from registry.db import Database
 from registry.models import CityFact
 from registry.sealed import Keyring, ensure_keyring
 
-_STORE_FACT = "store"
+#: The fact that names this database's content (``gateway.restore`` gives it a new value).
+STORE_FACT = "store"
 
 
 @dataclass
@@ -104,7 +105,7 @@ async def open_city(settings: GatewaySettings) -> AsyncIterator[City]:
 async def ensure_store_id(database: Database) -> str:
     """The id of this database's content, made on the first start."""
     async with database.write() as session:
-        return await _fact(session, _STORE_FACT, new_id())
+        return await _fact(session, STORE_FACT, new_id())
 
 
 async def _fact(session: AsyncSession, name: str, otherwise: str) -> str:

@@ -90,6 +90,31 @@ def serve(
         )
 
 
+@app.command("new-store-id")
+def new_store_id(
+    config: Annotated[Path | None, typer.Option(help="TOML file; also UTAA_CONFIG")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="folder of everything kept here")] = None,
+    database_url: Annotated[str | None, typer.Option(help="sqlite:///FILE or postgresql://…")] = None,
+) -> None:
+    """After a restore from a backup, before the start: let the sites send again what they keep."""
+    from gateway.restore import new_store_id as run
+
+    try:
+        settings = load_settings(config, data_dir=data_dir, database_url=database_url)
+    except SettingsError as error:
+        _fail(f"wrong setting: {error}", _WRONG_SETTINGS)
+    try:
+        store, restored = asyncio.run(run(settings))
+    except DatabaseUnavailable as error:
+        _fail(f"database: {error}: start it, or correct database_url")
+    except SchemaError as error:
+        _fail(str(error))
+    typer.echo(
+        f"store id {store}; {restored.withdrawn} messages of long ago withdrawn, "
+        f"{restored.postponed} ladders wait for the sites"
+    )
+
+
 def log_to_stderr() -> None:
     """Log lines as events with fields, on stderr: the console belongs to what the user asked for."""
     structlog.configure(
