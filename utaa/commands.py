@@ -108,6 +108,9 @@ def demo(
 def up(
     data: Annotated[Path, typer.Option(help="Folder of everything that is kept.")] = Path("var/utaa"),
     site: Annotated[str, typer.Option(help="This site's name.")] = "home",
+    host: Annotated[
+        str, typer.Option(help="Address the page listens on; 0.0.0.0 shows it to the network.")
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="The page's port.")] = DEMO_PORT,
     broker_port: Annotated[int, typer.Option(help="The broker's port, for the detectors.")] = 1883,
     listen: Annotated[
@@ -115,27 +118,27 @@ def up(
     ] = "127.0.0.1",
     source: Annotated[
         list[str] | None,
-        typer.Option(help="Protocol to listen to ('utaa edge sources'); may be given again."),
+        typer.Option(
+            help="Protocol to listen to besides native, instead of zigbee2mqtt"
+            " ('utaa edge sources'); may be given again."
+        ),
     ] = None,
 ) -> None:
     """Broker, city and one site on this machine, for real detectors. Ctrl-C ends it, nothing is lost.
 
     Without a mail server in the settings, mails stay in a local mailbox with a page.
     """
-    from utaa.up import run_up
+    from utaa.up import Wish, run_up
 
     def say(line: str) -> None:
         typer.echo(f"utaa up: {line}", err=True)
 
+    wish = Wish(
+        folder=data, site=site, host=host, port=port, listen=listen, broker_port=broker_port,
+        further_sources=source or (),
+    )  # fmt: skip
     try:
-        asyncio.run(
-            _until_stopped(
-                lambda stop: run_up(
-                    folder=data, site=site, port=port, broker_port=broker_port, listen=listen,
-                    sources=source or ["native", "zigbee2mqtt"], say=say, stop=stop,
-                )
-            )
-        )  # fmt: skip
+        asyncio.run(_until_stopped(lambda stop: run_up(wish, say=say, stop=stop)))
     except Exception as error:
         line = _first_line(error)
         if line is None:
@@ -183,11 +186,12 @@ def _ending(seconds: float | None) -> str:
 
 
 async def _until_stopped(run: Callable[[asyncio.Event], Awaitable[Report]]) -> Report:
-    """Run with Ctrl-C and SIGTERM as a wish to end, not as an accident."""
+    """Run with Ctrl-C, SIGTERM and a closed terminal as a wish to end, not as an accident."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup wants it to stay
+            loop.add_signal_handler(number, stop.set)
     return await run(stop)
 
 

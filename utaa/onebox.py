@@ -12,27 +12,16 @@ import contextlib
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
 import httpx
 
 from edge.wire.clock import ScaledClock
-from utaa.servers import (
-    Child,
-    EmbeddedBroker,
-    Influx,
-    Mailbox,
-    Mosquitto,
-    Server,
-    ServerError,
-    answers,
-    free_port,
-)
+from utaa.ports import LOCALHOST, ServerError, claim, free_port, lan_address, reach
+from utaa.servers import Child, EmbeddedBroker, Influx, Mailbox, Mosquitto, Server
 
-#: A room that is not ready after this long will not be.
-_READY_S = 60.0
 _POLL_S = 0.05
 
 
@@ -55,7 +44,11 @@ class Plan:
     broker_per_site: bool = True
     #: the city's broker: its port (None: any free one) and the address it listens on
     broker_port: int | None = None
-    broker_host: str | None = None
+    broker_listen: str = LOCALHOST
+    #: the address the page listens on
+    host: str = LOCALHOST
+    #: put the page's own address into messages; without it they bear a link only if one is configured
+    link_to_page: bool = True
     #: keep what the brokers hold over a stop
     persistent: bool = False
     #: further environment of the gateway and of the edge agents
@@ -67,7 +60,8 @@ class OneBox:
     """A running house. Use as ``async with OneBox(plan) as box``."""
 
     def __init__(self, plan: Plan, *, say: Callable[[str], None] = lambda _line: None) -> None:
-        self.plan = plan
+        # rooms and servers run elsewhere: a relative folder would be another one to them
+        self.plan = plan = replace(plan, folder=plan.folder.absolute())
         self._say = say
         self._servers: list[Server] = []
         self.rooms: dict[str, Child] = {}
@@ -79,7 +73,13 @@ class OneBox:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        """Where this machine itself finds the page."""
+        return f"http://{reach(self.plan.host)}:{self.port}"
+
+    @property
+    def url_for_others(self) -> str:
+        """Where a browser on another device finds it, if it may."""
+        return f"http://{lan_address(self.plan.host)}:{self.port}"
 
     @property
     def gateway_data(self) -> Path:
@@ -98,6 +98,7 @@ class OneBox:
     async def __aenter__(self) -> Self:
         self.plan.folder.mkdir(parents=True, exist_ok=True)
         try:
+            self._claim_ports()
             await self.start_servers()
         except BaseException:
             await self.stop()
@@ -106,6 +107,17 @@ class OneBox:
 
     async def __aexit__(self, *_exception: object) -> None:
         await self.stop()
+
+    def _claim_ports(self) -> None:
+        """Raises ``ServerError`` for a port that was asked for and cannot be had; picks the page's."""
+        if self.plan.port:
+            claim("the page", self.plan.host, self.plan.port, "--port", listen_option="--host")
+        if self.plan.broker_port:
+            claim(
+                "the broker", self.plan.broker_listen, self.plan.broker_port, "--broker-port",
+                listen_option="--listen",
+            )  # fmt: skip
+        self.port = self.port or free_port()
 
     # --- servers ---------------------------------------------------------------------------------
 
@@ -124,9 +136,7 @@ class OneBox:
         self._say(f"readings: {'InfluxDB' if self.influx else 'SQLite files'}")
 
     async def _start_brokers(self) -> None:
-        self.city_broker = self._broker("city", self.plan.broker_port)
-        if self.plan.broker_host:
-            self.city_broker.host = self.plan.broker_host
+        self.city_broker = self._broker("city", self.plan.broker_port, self.plan.broker_listen)
         names = self.plan.sites if self.plan.broker_per_site else ()
         self.site_brokers = {site: self._broker(f"site-{site}") for site in names}
         await asyncio.gather(
@@ -134,12 +144,14 @@ class OneBox:
             *(self._start(broker) for broker in self.site_brokers.values()),
         )
 
-    def _broker(self, name: str, port: int | None = None) -> Mosquitto | EmbeddedBroker:
+    def _broker(
+        self, name: str, port: int | None = None, listen: str = LOCALHOST
+    ) -> Mosquitto | EmbeddedBroker:
         folder = self.plan.folder / "brokers" / name
         wanted = self.plan.mosquitto
         if wanted or (wanted is None and Mosquitto.installed()):
-            return Mosquitto(folder, port=port, persistence=self.plan.persistent)
-        return EmbeddedBroker(folder, port=port)
+            return Mosquitto(folder, port=port, listen=listen, persistence=self.plan.persistent)
+        return EmbeddedBroker(folder, port=port, listen=listen)
 
     async def _start_influx(self) -> None:
         why_not = Influx.why_not()
@@ -152,7 +164,9 @@ class OneBox:
 
     async def _start_mailbox(self) -> None:
         if self.plan.smtp_port is None:
-            self.mailbox = Mailbox(self.plan.folder / "mailbox", http_port=self.plan.mailbox_http_port)
+            self.mailbox = Mailbox(
+                self.plan.folder / "mailbox", http_port=self.plan.mailbox_http_port, city_url=self.url
+            )
             await self._start(self.mailbox)
 
     async def _start(self, server: Server) -> None:
@@ -164,11 +178,7 @@ class OneBox:
     async def start_gateway(self, name: str = "gateway") -> Child:
         """The city's process, ready to be asked. Raises ``ServerError``."""
         self.port = self.port or free_port()
-        if await answers(self.port):
-            raise ServerError(
-                f"the page cannot be served on 127.0.0.1:{self.port}, somebody else listens there:"
-                " stop it, or choose another with --port"
-            )
+        claim("the page", self.plan.host, self.port, "--port", listen_option="--host")
         child = self._spawn(name, self._gateway_env(), "gateway", "serve")
         await child.until(self._ready)
         return child
@@ -180,12 +190,14 @@ class OneBox:
             "UTAA_GATEWAY_DATABASE_URL": self.database_url,
             "UTAA_GATEWAY_BROKER_URL": f"mqtt://{broker.host}:{broker.port}",
             "UTAA_GATEWAY_SHARED_SUBSCRIPTIONS": str(broker.supports_shared).lower(),
+            "UTAA_GATEWAY_HOST": self.plan.host,
             "UTAA_GATEWAY_PORT": str(self.port),
             "UTAA_GATEWAY_OPEN_OVERVIEW": str(self.plan.open_overview).lower(),
             "UTAA_GATEWAY_OPEN_METRICS": str(self.plan.open_overview).lower(),
-            "UTAA_ALERTS_PUBLIC_URL": self.url,
             **self._smtp_env(),
         }
+        if self.plan.link_to_page:
+            env["UTAA_ALERTS_PUBLIC_URL"] = self.url
         if self.influx:
             env["UTAA_GATEWAY_INFLUX_URL"] = self.influx.url
         return {**env, **self.plan.gateway_env}
@@ -230,6 +242,12 @@ class OneBox:
         self.rooms[name] = child
         return child
 
+    def restart_room(self, name: str) -> Child:
+        """Start a room that has ended again, as it was; it may not be ready yet."""
+        if name.startswith("edge-"):
+            return self.start_edge(name.removeprefix("edge-"))
+        return self._spawn(name, self._gateway_env(), "gateway", "serve")
+
     def start_tool(self, name: str, *words: str) -> Child:
         """Any ``utaa`` command beside the rooms, such as a simulator, on the box's clock."""
         return self._spawn(name, {}, *words)
@@ -238,7 +256,7 @@ class OneBox:
         """Raises ``ServerError`` naming the first room that has ended."""
         for name, child in self.rooms.items():
             if not child.alive:
-                raise ServerError(f"{name} ended with code {child.returncode}: {child.tail()}")
+                raise ServerError(f"{name} ended with code {child.returncode}: {child.last_word()}")
 
     async def stop_room(self, name: str) -> int | None:
         """End one room cleanly; its exit code."""

@@ -5,8 +5,9 @@ the first that is installed), ``Influx`` (Debian's ``influxd``, behind nginx whe
 know ``/api/v2/write``), ``Mailbox`` (an SMTP server that keeps the mails and shows them).
 
 Every server keeps its files under the folder it is given and its output in ``<folder>/<name>.log``,
-listens on this machine only, and comes back on the same port after ``restart``. Nothing here belongs
-to one event loop, so a server may be started in one and stopped in another.
+listens on this machine unless told otherwise, and comes back on the same port after ``restart``. It
+ends when the process that started it ends, however that happens (``tether``). Nothing here belongs to
+one event loop, so a server may be started in one and stopped in another.
 """
 
 from __future__ import annotations
@@ -16,11 +17,9 @@ import contextlib
 import getpass
 import json
 import os
-import random
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -31,9 +30,15 @@ from urllib.parse import urlencode
 
 import httpx
 
-LOCALHOST = "127.0.0.1"
-#: Outgoing connections take their ports from 32768 on; below it only another server can be first.
-_PORTS = range(20_000, 32_000)
+from utaa.ports import LOCALHOST, ServerError, answers, free_port, reach
+from utaa.tether import tethered
+
+__all__ = [
+    "LOCALHOST", "Broker", "Child", "EmbeddedBroker", "Influx", "Mailbox", "Mosquitto", "Server",
+    "ServerError", "answers", "find_program", "free_port", "influx_version", "need_program",
+    "pick_broker",
+]  # fmt: skip
+
 #: A server that needs longer than this to answer is broken; InfluxDB on a busy small box takes 8 s.
 START_DEADLINE_S = 60.0
 #: After SIGTERM a server may write its state for this long before it is killed.
@@ -44,10 +49,6 @@ _POLL_S = 0.02
 _LOG_TAIL_LINES = 5
 #: Where Debian keeps servers that a user's PATH does not show.
 _SYSTEM_FOLDERS = ("/usr/sbin", "/usr/local/sbin", "/sbin")
-
-
-class ServerError(RuntimeError):
-    """A server is missing or did not start; the text says which, where, and what to do."""
 
 
 def find_program(name: str) -> str | None:
@@ -63,32 +64,6 @@ def need_program(name: str, package: str) -> str:
     return found
 
 
-def free_port() -> int:
-    """A port nobody listens on, from a range that outgoing connections never use.
-
-    Another process may still take it first: whoever starts a server on it tries again with another.
-    """
-    for port in random.SystemRandom().sample(_PORTS, 200):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((LOCALHOST, port))
-            except OSError:
-                continue
-            return port
-    raise ServerError(f"no free port between {_PORTS.start} and {_PORTS.stop - 1}: stop some servers")
-
-
-async def answers(port: int, host: str = LOCALHOST) -> bool:
-    """Whether somebody accepts connections there."""
-    try:
-        _, writer = await asyncio.open_connection(host, port)
-    except OSError:
-        return False
-    writer.close()
-    return True
-
-
 class Child:
     """One child process with its output in a file. Signals of the terminal do not reach it."""
 
@@ -100,6 +75,7 @@ class Child:
         self._user = user
         self._env = env
         self._process: subprocess.Popen[bytes] | None = None
+        self._log_begins = 0
 
     @property
     def pid(self) -> int | None:
@@ -118,8 +94,9 @@ class Child:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         groups: list[str | int] | None = None if self._user is None else []
         with self.log.open("ab") as output:
+            self._log_begins = output.tell()
             self._process = subprocess.Popen(
-                argv,
+                tethered(argv) if self._user is None else argv,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -147,13 +124,24 @@ class Child:
             await asyncio.sleep(_POLL_S)
         raise ServerError(f"{self.name} ended with code {self.returncode}: {self.tail()}")
 
-    def tail(self) -> str:
-        """The last lines it wrote, on one line, and where the rest is."""
+    def said(self) -> list[str]:
+        """What it wrote since it was started, line by line."""
         try:
-            lines = self.log.read_text(errors="replace").splitlines()
+            with self.log.open("rb") as log:
+                log.seek(self._log_begins)
+                return log.read().decode(errors="replace").splitlines()
         except OSError:
-            lines = []
-        return f"{' | '.join(lines[-_LOG_TAIL_LINES:])} (see {self.log})"
+            return []
+
+    def tail(self) -> str:
+        """The last lines of this start, on one line, and where the rest is."""
+        return f"{' | '.join(self.said()[-_LOG_TAIL_LINES:])} (see {self.log})"
+
+    def last_word(self) -> str:
+        """Why it ended: its own ``utaa: …`` line of this start, else its last line."""
+        lines = [line.strip() for line in self.said() if line.strip()]
+        own = [line.removeprefix("utaa: ") for line in lines if line.startswith("utaa: ")]
+        return (own or lines or ["it said nothing"])[-1]
 
     async def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
         """Ask it to end, wait, and kill it if it does not."""
@@ -184,9 +172,10 @@ class Server:
     #: how it is asked to end
     stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
 
-    def __init__(self, folder: Path, *, port: int | None = None) -> None:
-        self.folder = folder
-        self.host = LOCALHOST
+    def __init__(self, folder: Path, *, port: int | None = None, listen: str = LOCALHOST) -> None:
+        self.folder = folder.absolute()  # some programs read paths from where they like
+        self.listen = listen
+        self.host = reach(listen)
         self._wanted_port = port
         self.port = port or 0
         self._children: list[Child] = []
@@ -197,7 +186,7 @@ class Server:
         A port that was asked for is used or refused; otherwise a free one is found.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        if self._wanted_port and await answers(self._wanted_port):
+        if self._wanted_port and await answers(self._wanted_port, self.host):
             raise ServerError(
                 f"{self.name} cannot listen on {self.host}:{self._wanted_port}, somebody else does:"
                 " stop it or choose another port"
@@ -222,7 +211,7 @@ class Server:
         raise NotImplementedError
 
     async def _port_was_taken(self) -> bool:
-        return await answers(self.port)
+        return await answers(self.port, self.host)
 
     async def stop(self) -> None:
         """Stop in the reverse order of starting; harmless when stopped."""
@@ -291,10 +280,11 @@ class Mosquitto(Server):
         folder: Path,
         *,
         port: int | None = None,
+        listen: str = LOCALHOST,
         persistence: bool = False,
         settings: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(folder, port=port)
+        super().__init__(folder, port=port, listen=listen)
         # Its default queue limits drop messages of a slow QoS 1 subscriber without an error.
         self.settings = {
             "allow_anonymous": "true",
@@ -313,13 +303,13 @@ class Mosquitto(Server):
 
     async def _launch(self) -> None:
         program = need_program("mosquitto", "mosquitto")
-        lines = [f"listener {self.port} {self.host}", f"persistence_location {self.folder}/"]
+        lines = [f"listener {self.port} {self.listen}", f"persistence_location {self.folder}/"]
         lines += [f"{key} {value}" for key, value in self.settings.items()]
         configuration = self.folder / "mosquitto.conf"
         configuration.write_text("\n".join(lines) + "\n")
         child = self._child("mosquitto")
         child.spawn([program, "-c", str(configuration)])
-        await child.until(lambda: answers(self.port))
+        await child.until(lambda: answers(self.port, self.host))
 
 
 class EmbeddedBroker(Server):
@@ -331,9 +321,9 @@ class EmbeddedBroker(Server):
     async def _launch(self) -> None:
         child = self._child("broker")
         child.spawn(
-            [sys.executable, "-m", "utaa.broker", "--host", self.host, "--port", str(self.port)]
+            [sys.executable, "-m", "utaa.broker", "--host", self.listen, "--port", str(self.port)]
         )
-        await child.until(lambda: answers(self.port))
+        await child.until(lambda: answers(self.port, self.host))
 
 
 def pick_broker(folder: Path, *, port: int | None = None) -> Mosquitto | EmbeddedBroker:
@@ -527,8 +517,16 @@ class Mailbox(Server):
 
     name = "the local mailbox"
 
-    def __init__(self, folder: Path, *, port: int | None = None, http_port: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        port: int | None = None,
+        http_port: int | None = None,
+        city_url: str | None = None,
+    ) -> None:
         super().__init__(folder, port=port)
+        self._city_url = city_url
         self._wanted_http_port = http_port
         self.http_port = http_port or 0
 
@@ -548,6 +546,7 @@ class Mailbox(Server):
             [
                 sys.executable, "-m", "utaa.mailbox", "--smtp-port", str(self.port),
                 "--http-port", str(self.http_port), "--dir", str(self.folder),
+                *(("--city", self._city_url) if self._city_url else ()),
             ]
         )  # fmt: skip
         await child.until(lambda: _http_answers(f"{self.url}healthz"))

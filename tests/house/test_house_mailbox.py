@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
 import smtplib
 import ssl
 import sys
 from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
 from email.message import EmailMessage
 from pathlib import Path
 
@@ -48,9 +51,53 @@ async def test_what_a_mail_says_is_never_markup(box: Mailbox) -> None:
     await asyncio.to_thread(_send, box, "<script>alert(1)</script>", "</pre><img src=x>")
     async with httpx.AsyncClient(trust_env=False) as http:
         shown = (await http.get(box.url)).text
-    assert "<script>" not in shown
+    assert "<script>alert" not in shown
     assert "<img" not in shown
-    assert "&lt;script&gt;" in shown
+    assert "&lt;script&gt;alert(1)" in shown
+
+
+async def test_the_page_speaks_either_language_and_leads_to_the_city(tmp_path: Path) -> None:
+    async with (
+        Mailbox(tmp_path / "box", city_url="http://127.0.0.1:1") as box,
+        httpx.AsyncClient(trust_env=False) as http,
+    ):
+        mongolian = (await http.get(box.url)).text
+        english = (await http.get(box.url, params={"lang": "en"})).text
+    assert "Одоогоор хоосон" in mongolian
+    assert 'href="/?lang=en"' in mongolian
+    assert 'href="http://127.0.0.1:1/?lang=mn"' in mongolian
+    assert '<html lang="en"' in english
+    assert "Nothing yet" in english
+    assert "demo" not in english.lower()
+
+
+async def test_times_are_those_of_ulaanbaatar_to_the_second(box: Mailbox) -> None:
+    await asyncio.to_thread(_send, box, "when", "text")
+    async with httpx.AsyncClient(trust_env=False) as http:
+        (mail,) = (await http.get(f"{box.url}api/mails")).json()
+        shown = (await http.get(box.url)).text
+    local = datetime.strptime(mail["received_local"], "%Y-%m-%d %H:%M:%S")  # noqa: DTZ007 - no zone
+    utc = datetime.fromisoformat(mail["received_at"]).replace(tzinfo=None, microsecond=0)
+    assert local - utc == timedelta(hours=8)
+    assert f">{mail['received_local']}</time>" in shown
+
+
+async def test_the_page_loads_itself_only_for_something_new(box: Mailbox) -> None:
+    async with httpx.AsyncClient(trust_env=False) as http:
+
+        async def newest() -> str:
+            return str((await http.get(f"{box.url}api/newest")).json()["newest"])
+
+        before = await http.get(box.url)
+        assert await newest() == ""
+        assert 'data-newest=""' in before.text
+        assert 'http-equiv="refresh"' not in before.text
+        script = before.text.partition("<script>")[2].partition("</script>")[0]
+        digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        assert f"'sha256-{digest}'" in before.headers["Content-Security-Policy"]
+        await asyncio.to_thread(_send, box, "new", "text")
+        assert f'data-newest="{await newest()}"' in (await http.get(box.url)).text
+        assert await newest() != ""
 
 
 async def test_a_mail_without_starttls_is_refused(box: Mailbox) -> None:
