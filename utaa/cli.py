@@ -14,6 +14,7 @@ import typer
 #: First word → where its commands are, and what they are for.
 ROOMS: dict[str, tuple[str, str]] = {
     "edge": ("edge.cli", "On site: run an agent, decode payloads, evaluate recordings."),
+    "cameras": ("edge.cameras.cli", "Camera health: probe streams, judge pictures."),
     "gateway": ("gateway.cli", "In the city: take in readings and alarms, serve API and pages."),
     "registry": ("gateway.registry_commands", "The register: import, check, list; keys and tokens."),
     "alerts": ("alerts.cli", "Who was told what: explain an incident, work on dead letters."),

@@ -1,0 +1,93 @@
+"""The judge: is this picture what a healthy camera would send, and if not, what is wrong with it?
+
+Cast: ``Judge`` (a bank of references and the rules or the model), ``Judgement`` (verdict, confidence,
+evidence). One picture at a time, nothing is remembered; persistence is the business of ``states``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Final, Literal
+
+import msgspec
+
+from edge.cameras.bank import Bank
+from edge.cameras.pictures import Picture
+from edge.cameras.rules import rule
+from edge.cameras.trees import Trees, shipped
+
+Verdict = Literal[
+    "ok", "dark", "over_exposed", "covered", "defocused", "moved", "noisy", "colour_lost", "frozen",
+    "unknown",
+]  # fmt: skip
+
+#: The numbers that a person would look at, by verdict; the rest stays inside.
+_SHOWN: Final[dict[str, tuple[str, ...]]] = {
+    "ok": ("support", "among_support", "shift_px", "self_mean"),
+    "dark": ("self_mean", "self_p99", "self_below_22", "under_mean"),
+    "over_exposed": ("self_mean", "self_above_245", "over_above_245"),
+    "covered": ("support", "among_support", "lost", "lost_piece", "empty", "edge_ratio_p50"),
+    "defocused": ("self_sharp_12", "under_sharp_12", "under_sharp_02", "under_sharp_best", "support"),
+    "moved": ("shift_px", "shift_response", "support", "support_shifted", "corner_move", "corner_turn",
+              "corner_zoom", "corners"),
+    "noisy": ("self_grain", "over_grain", "self_dots", "over_dots", "self_lines"),
+    "colour_lost": ("self_chroma_spread", "under_chroma_share", "self_weakest_channel", "reference_chroma"),
+    "unknown": ("support", "self_mean"),
+}  # fmt: skip
+
+
+class Judgement(msgspec.Struct, frozen=True, kw_only=True):
+    """What the judge says of one picture. ``evidence``: the numbers behind it, by name.
+
+    Names: ``self_`` the picture alone; ``over_``/``under_`` beyond the highest/lowest of the references;
+    ``support`` the share of the references' structure that is seen (1 all of it), ``among_support`` what
+    good pictures of this camera score; distances in pixels of a picture 320 wide, turns in degrees.
+    """
+
+    verdict: Verdict
+    confidence: float
+    evidence: dict[str, float]
+
+
+class Judge:
+    """A camera's judge. ``model`` None: rules alone. Raises ``ValueError`` without references."""
+
+    def __init__(self, references: Sequence[Picture], model: Trees | None) -> None:
+        self.bank = Bank(references)
+        self.model = model
+
+    @classmethod
+    def trained(cls, references: Sequence[Picture]) -> Judge:
+        """With the model that comes with this version."""
+        return cls(references, shipped())
+
+    def judge(self, picture: Picture) -> Judgement:
+        """Look at one picture."""
+        return decide(self.bank.compare(picture), self.model)
+
+
+def decide(numbers: dict[str, float], model: Trees | None) -> Judgement:
+    """The judgement on the numbers of ``Bank.compare``."""
+    if model is None:
+        verdict, sure = rule(numbers)
+        return _said(verdict, sure, numbers)
+    shares = model.probabilities(numbers)
+    ok = shares["ok"]
+    fault, share = max(((k, v) for k, v in shares.items() if k != "ok"), key=lambda kv: kv[1])
+    if 1 - ok < model.fault_threshold:
+        return _said("ok", ok, numbers, {fault: share} if share > 0.05 else {})
+    return _said(fault, share, numbers)
+
+
+def _said(
+    verdict: str, sure: float, numbers: dict[str, float], more: dict[str, float] | None = None
+) -> Judgement:
+    evidence = {k: round(numbers[k], 4) for k in _SHOWN[verdict] if not math.isnan(numbers[k])}
+    for name, value in (more or {}).items():
+        evidence[f"suspicion_{name}"] = round(value, 4)
+    return Judgement(
+        verdict=verdict,  # type: ignore[arg-type]  # one of them, by the model file's check in the tests
+        confidence=round(min(max(sure, 0.0), 1.0), 4),
+        evidence=evidence,
+    )
