@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from edge.agent.alarmbook import AlarmBook
 from edge.agent.configuration import SiteConfig
 from edge.agent.devices import Devices
-from edge.agent.recent import Recent
+from edge.agent.recent import MAX_MOVES, Recent
 from edge.agent.sounding import TEST_MODE_S, Sounding
 from edge.agent.timeline import AlarmTime
 from edge.alarms import (
@@ -142,8 +142,11 @@ class Core:
 
     # -- what comes in ------------------------------------------------------------------------
 
-    def take(self, message: RawMessage) -> None:
-        """A message of the site's broker. Never raises for what is in it."""
+    def take(self, message: RawMessage, *, redelivered: bool = False) -> None:
+        """A message of the site's broker. Never raises for what is in it.
+
+        ``redelivered``: the broker gave it to us before and cannot know that we took it.
+        """
         self.counters["messages"]["taken"] += 1
         source = self._router.route(message.topic)
         try:
@@ -180,11 +183,27 @@ class Core:
             kept = self.recent.admit(reading)
             if kept is None:
                 self.counters["repaired"]["duplicate"] += 1
+                if not redelivered:
+                    self._repeated(reading, now_us)
                 continue
             self.batch.readings.append(kept)
             if kept.flags_known & _MUTED:
                 self._mute(kept, now_us)
             self._decide(kept.detector, kept, now_us)
+
+    def _repeated(self, reading: Reading, now_us: int) -> None:
+        """Said again with the same time: the device's clock stands still, and what it says holds now.
+
+        Unless newer words of it are known: then it is an old message that was sent twice.
+        """
+        state = self.states.get(reading.detector)
+        newest_us = reading.time_us if state is None else max(reading.time_us, state.reading_us)
+        if newest_us - reading.time_us > MAX_MOVES:
+            return
+        reading = replace(reading, time_us=newest_us)
+        if reading.flags_known & _MUTED:
+            self._mute(reading, now_us)
+        self._decide(reading.detector, reading, now_us)
 
     def _take_undated(self, readings: list[Reading], now_us: int) -> None:
         """The clock is not set: readings are kept by the monotonic one; alarms do not wait."""

@@ -51,6 +51,9 @@ RECONNECT_FIRST_S = 0.1
 RECONNECT_CAP_S = 15.0
 #: The thread looks after the connection at least this often (real seconds).
 IDLE_S = 1.0
+#: What a broker that kept our session gives us again comes first and at once; this long after a
+#: connection what is known is taken for that, also from a broker that does not mark it (real seconds).
+REDELIVERY_S = 5.0
 #: Orders to sirens and detectors that wait for a connection; the oldest go first when there are more.
 MAX_WAITING_ORDERS = 200
 
@@ -107,6 +110,7 @@ class Intake:
         self._stopping = False
         self._connected = False
         self._next_try_s = 0.0
+        self._redelivery_until_s = 0.0
         self._pause_s = RECONNECT_FIRST_S
         self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
 
@@ -333,11 +337,13 @@ class Intake:
         self._client.flush()
         self._connected = True
 
-    def _handle_connect(self, client: Any, _data: Any, _flags: Any, reason: Any, _props: Any) -> None:
+    def _handle_connect(self, client: Any, _data: Any, flags: Any, reason: Any, _props: Any) -> None:
         if reason.is_failure:
             log.error("intake.refused", reason=str(reason))
             return
         self._pause_s = RECONNECT_FIRST_S
+        kept_s = REDELIVERY_S if flags.session_present else 0.0
+        self._redelivery_until_s = time.monotonic() + kept_s
         self._core.hears(True)
         self._core.sounding.connected(True)
         self._subscribed = set()
@@ -379,8 +385,13 @@ class Intake:
             self._core.counters["refused"]["unknown_topic"] += 1
             return
         self._core.take(
-            RawMessage(topic, bytes(message.payload), bool(message.retain), self._clock.now_us())
+            RawMessage(topic, bytes(message.payload), bool(message.retain), self._clock.now_us()),
+            redelivered=self._is_redelivered(message),
         )
+
+    def _is_redelivered(self, message: mqtt.MQTTMessage) -> bool:
+        """Whether the broker may have given it to us before."""
+        return bool(message.qos) and (message.dup or time.monotonic() < self._redelivery_until_s)
 
     def _begin_lingering(self) -> None:
         if self._since_s is None:

@@ -9,7 +9,8 @@ from edge.wire.readings import Reading
 #: Readings of one generation; two are kept. What a broker delivers again after a crash is the last
 #: few hundred; at 250 readings/s this is a minute, at a home's pace it is days.
 GENERATION = 16_384
-#: Different readings of one detector at one µs; more is a broken clock, and the last place is used.
+#: Different readings of one detector at one µs, each moved by 1 µs more; after so many the last place
+#: is used.
 MAX_MOVES = 1000
 
 

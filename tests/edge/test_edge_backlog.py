@@ -50,8 +50,8 @@ class Site:
     def _heartbeat(self) -> Heartbeat:
         return Heartbeat(
             site=self.city.site, epoch=self.spool.epoch, boot="b", at_us=self.clock.now_us(),
-            uptime_s=1, clock_synced=True, config_version=0, detectors=0, queued_events=0, queued_readings=0,
-            spool_bytes=0,
+            uptime_s=1, clock_synced=True, config_version=0, detectors=0, queued_events=0,
+            queued_readings=0, spool_bytes=0,
         )  # fmt: skip
 
     def say(

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from edge.agent.configuration import BadConfig, SiteConfig, check
 from edge.agent.core import Core
+from edge.agent.intake import Intake
 from edge.agent.orders import Orders
 from edge.agent.recent import Recent
 from edge.agent.timeline import AlarmTime
+from edge.link import BrokerAddress
 from edge.sources import RawMessage, Router, build
 from edge.sources.base import Order
 from edge.spool import Batch, Spool
@@ -55,10 +58,13 @@ class House:
         self.spool.close()
         self.open()
 
-    def say(self, address: str, retained: bool = False, **values: Any) -> None:
+    def say(
+        self, address: str, retained: bool = False, redelivered: bool = False, **values: Any
+    ) -> None:
         topic = detector_topic(address, "reading")
         payload = json.dumps(values).encode()
-        self.core.take(RawMessage(topic, payload, retained, self.clock.now_us()))
+        message = RawMessage(topic, payload, retained, self.clock.now_us())
+        self.core.take(message, redelivered=redelivered)
 
     def configure(self, *addresses: str, **settings: Any) -> None:
         config = Config(
@@ -269,6 +275,93 @@ def test_the_memory_of_duplicates_survives_a_restart(house: House) -> None:
     house.spool.commit(Batch(), seal=True)
     assert house.spool.queued().readings == 2
     assert house.core.counters["repaired"]["duplicate"] == 1
+
+
+def test_carbon_monoxide_by_a_clock_that_stands_still_raises_its_alarm_and_is_kept_once(
+    house: House,
+) -> None:
+    house.configure("attic")
+    for _ in range(61):
+        house.say("attic", time=1_789_999_000, co_ppm=100.0)
+        house.wait(timedelta(minutes=1))
+    assert ("raise", "co") in house.commit()
+    house.spool.commit(Batch(), seal=True)
+    assert house.spool.queued().readings == 1
+    assert house.core.counters["repaired"]["duplicate"] == 60
+
+
+def test_flags_that_come_and_go_by_a_clock_that_stands_still_raise_and_clear(house: House) -> None:
+    house.configure("attic")
+    for _ in range(3):
+        house.say("attic", time=1_789_999_000, smoke_alarm=False)
+        house.wait(timedelta(hours=1))
+        assert ("raise", "smoke") not in house.commit()
+        house.say("attic", time=1_789_999_000, smoke_alarm=True)
+        assert ("raise", "smoke") in house.commit()
+        house.wait(timedelta(minutes=1))
+        house.say("attic", time=1_789_999_000, smoke_alarm=False)
+        house.wait(timedelta(hours=1))
+        assert ("clear", "smoke") in house.commit()
+    house.spool.commit(Batch(), seal=True)
+    assert house.spool.queued().readings == 2
+
+
+@pytest.mark.parametrize("redelivered", [True, False])
+def test_an_old_message_that_comes_twice_raises_no_alarm_again(house: House, redelivered: bool) -> None:
+    house.configure("attic")
+    house.say("attic", time=1_789_999_000, smoke_alarm=True)
+    house.say("attic", time=1_789_999_005, smoke_alarm=False)
+    house.wait(timedelta(minutes=20))
+    assert house.commit() == [("raise", "smoke"), ("clear", "smoke")]
+    house.say("attic", redelivered=redelivered, time=1_789_999_000, smoke_alarm=True)
+    house.wait(timedelta(minutes=20))
+    assert house.commit() == []
+
+
+def test_what_the_broker_delivers_again_is_not_decided_again(house: House) -> None:
+    house.configure("attic")
+    house.say("attic", time=1_789_999_000, co_ppm=100.0)
+    state = house.core.states[ident("attic")]
+    house.clock.advance(timedelta(minutes=5))
+    house.say("attic", redelivered=True, time=1_789_999_000, co_ppm=100.0)
+    assert house.core.states[ident("attic")] is state
+    house.say("attic", time=1_789_999_000, co_ppm=100.0)
+    assert house.core.states[ident("attic")] is not state
+
+
+@pytest.mark.parametrize(
+    ("qos", "dup", "session_kept", "expected"),
+    [
+        (1, True, False, True),
+        (1, False, True, True),
+        (1, False, False, False),
+        (0, False, True, False),
+    ],
+)
+def test_a_redelivery_is_known_by_its_mark_or_by_the_session_that_was_kept(
+    house: House,
+    monkeypatch: pytest.MonkeyPatch,
+    qos: int,
+    dup: bool,
+    session_kept: bool,
+    expected: bool,
+) -> None:
+    taken: list[bool] = []
+
+    def take(_: RawMessage, *, redelivered: bool = False) -> None:
+        taken.append(redelivered)
+
+    intake = Intake(
+        broker=BrokerAddress(host="127.0.0.1"), client_id="agent", core=house.core, spool=house.spool,
+        clock=house.clock, committed=lambda _: None, failed=lambda _: None,
+    )  # fmt: skip
+    monkeypatch.setattr(house.core, "take", take)
+    flags = SimpleNamespace(session_present=session_kept)
+    intake._handle_connect(None, None, flags, SimpleNamespace(is_failure=False), None)
+    message = SimpleNamespace(qos=qos, dup=dup, mid=1, topic="t", payload=b"{}", retain=False)
+    intake._handle_message(None, None, message)  # type: ignore[arg-type]
+    intake._close()
+    assert taken == [expected]
 
 
 def test_a_moved_reading_that_comes_again_is_known() -> None:
