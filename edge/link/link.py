@@ -61,6 +61,9 @@ HEARTBEAT_LEAST_S = 0.5
 KEEPALIVE_S = 20
 #: The broker itself must take a message within this; a snapshot over a thin link needs its time.
 PUBLISH_TIMEOUT_S = 90.0
+#: Connecting and subscribing: a connection that is cut before the broker's first word is only found by
+#: this, and a thin link (600 ms, TLS) needs about 3 s.
+CONNECT_TIMEOUT_S = 8.0
 RECONNECT_FIRST_S = 0.2
 RECONNECT_CAP_S = 30.0
 #: A connection that held this long starts the back-off anew.
@@ -232,7 +235,7 @@ class Link:
             clean_session=True,
             will=will,
             keepalive=KEEPALIVE_S,
-            timeout=PUBLISH_TIMEOUT_S,
+            timeout=CONNECT_TIMEOUT_S,
             max_inflight_messages=2 * EVENTS_WINDOW,
             max_queued_incoming_messages=0,
             max_queued_outgoing_messages=0,

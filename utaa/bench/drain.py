@@ -35,7 +35,9 @@ _BATCH = 200
 _OFFLINE_US = 72 * 3600 * US_PER_S
 #: Batches under way to the agent while the arrears are made.
 _WINDOW = 40
-_FIRST_FIRE_S = 1.0
+_FIRST_FIRE_S = 0.1
+_BETWEEN_FIRES_S = 0.2
+_RECONNECT_S = 120.0
 _FILL_S, _DRAIN_S, _MAIL_S = 900.0, 3600.0, 120.0
 
 
@@ -136,7 +138,7 @@ def _homes(arrears: _Arrears) -> list[Home]:
 
 async def _fall_behind(box: OneBox, arrears: _Arrears, client: BenchClient, teller: Teller) -> None:
     spool = box.edge_data(SITE) / "spool.db"
-    await until(lambda: _exists(box, spool), seconds=60, what="the agent starts")
+    await until(lambda: _listens(box, client, spool), seconds=60, what="the agent listens")
     with teller.bar("falling behind", arrears.made) as bar:
         sent = 0
         async for message in arrears.batches():
@@ -153,14 +155,17 @@ async def _fall_behind(box: OneBox, arrears: _Arrears, client: BenchClient, tell
     async def all_kept() -> bool:
         box.check()
         events, readings = _queued(spool)
-        return readings >= arrears.made + arrears.more and events >= arrears.troubles
+        return readings > arrears.made + arrears.more and events >= arrears.troubles
 
     await until(all_kept, seconds=_FILL_S, what="the agent keeps the arrears", poll_s=0.5)
 
 
-async def _exists(box: OneBox, path: Path) -> bool:
+async def _listens(box: OneBox, client: BenchClient, spool: Path) -> bool:
+    """Say something, of another time than the arrears, until the agent has kept it."""
     box.check()
-    return path.exists()  # noqa: ASYNC240  # a local file, in no time
+    client.publish([(detector_topic("first", "reading").encode(), b'{"time":1700000000,"co_ppm":1}')])
+    await asyncio.sleep(0.3)
+    return spool.exists() and _queued(spool)[1] > 0  # noqa: ASYNC240  # a local file, in no time
 
 
 def _queued(spool: Path) -> tuple[int, int]:
@@ -188,9 +193,16 @@ async def _drain(
     spool = box.edge_data(SITE) / "spool.db"
     pids = {name: [child.pid] for name, child in box.rooms.items() if child.pid is not None}
     meter = Meter(pids)
+    behind = arrears.made + arrears.more + 1
+    # the agent tries again after pauses of up to half a minute: draining begins when it is through
+    await until(
+        lambda: _moves(box, spool, behind),
+        seconds=_RECONNECT_S,
+        what="the agent finds the city",
+        poll_s=0.02,
+    )
     meter.start()
     began_s = time.monotonic()
-    behind = arrears.made + arrears.more
     burning = asyncio.create_task(_burn(arrears, client), name="fires")
     drained_s: float | None = None
     fires_in_arrears = 0
@@ -231,6 +243,11 @@ async def _drain(
     }  # fmt: skip
 
 
+async def _moves(box: OneBox, spool: Path, behind: int) -> bool:
+    box.check()
+    return _queued(spool)[1] < behind - _BATCH
+
+
 async def _burn(arrears: _Arrears, client: BenchClient) -> None:
     """One home after the other, so that the fires spread over the draining."""
     await asyncio.sleep(_FIRST_FIRE_S)
@@ -238,7 +255,7 @@ async def _burn(arrears: _Arrears, client: BenchClient) -> None:
         arrears.lit_s[number] = time.time()
         topic = detector_topic(f"f{number}", "reading").encode()
         client.publish([(topic, b'{"smoke_alarm":true,"temperature_c":24}')])
-        await asyncio.sleep(max(0.1, 20.0 / arrears.fires))
+        await asyncio.sleep(_BETWEEN_FIRES_S)
 
 
 async def _all_told(arrears: _Arrears) -> None:

@@ -71,8 +71,8 @@ class Proxy:
                 for way in ways:
                     way.cancel()
                 await asyncio.gather(*ways, return_exceptions=True)
-        except OSError:
-            pass
+        except (OSError, asyncio.CancelledError):
+            pass  # the target is away, or the line was cut: both ends are told below
         finally:
             self._lines.discard(line)
             for one in (writer, other):
