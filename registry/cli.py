@@ -27,10 +27,12 @@ from registry.exchange import ImportResult, import_register
 from registry.identity import BadLogin, Identity, token_id
 from registry.models import ApiToken, Detector, DetectorModel, Household, Person, RoleGrant, Site
 from registry.passwords import WeakPassword
+from registry.proposals import Choice, accept_heard
 from registry.register_file import RegisterRefused
 from registry.rights import CONSOLE
 from registry.sealed import KeyringError, ensure_keyring, load_keyring
 from registry.settings import RegistrySettings, SettingsError, load
+from registry.sites import NoSuch
 
 Prepare = Callable[[Database], Awaitable[None]]
 Config = Annotated[Path | None, typer.Option("--config", help="one TOML file with all settings")]
@@ -109,6 +111,7 @@ def build_app(prepare: Prepare | None = None) -> typer.Typer:
     _add_token(app, prepare)
     _add_person(app, prepare)
     _add_list(app, prepare)
+    _add_accept(app, prepare)
     return app
 
 
@@ -241,6 +244,57 @@ def _add_person(app: typer.Typer, prepare: Prepare | None) -> None:
             typer.echo(json.dumps({"id": made, "login": login}) if as_json else f"{login}: entered")
 
         _run(work())
+
+
+def _add_accept(app: typer.Typer, prepare: Prepare | None) -> None:
+    @app.command()
+    def accept(
+        site: Annotated[str, typer.Option(help="the site that heard them")],
+        ids: Annotated[list[str] | None, typer.Argument(help="ids of detectors")] = None,
+        everything: Annotated[bool, typer.Option("--all", help="all it heard")] = False,
+        source: Annotated[str | None, typer.Option(help="only those of this source")] = None,
+        household: Annotated[str | None, typer.Option(help="into the home with this label")] = None,
+        as_json: AsJson = False,
+        config: Config = None,
+    ) -> None:
+        """Put heard detectors into service, with the profile that their protocol proposes."""
+
+        async def work() -> None:
+            choice = Choice(ids=ids or (), source=source, everything=everything)
+            async with _desk(config, prepare) as desk:
+                rows = await _accept(desk, site, choice, household)
+            if as_json:
+                typer.echo(json.dumps(rows, ensure_ascii=False))
+                return
+            for row in rows:
+                typer.echo("\t".join("" if cell is None else str(cell) for cell in row.values()))
+            typer.echo(f"{len(rows)} in service", err=True)
+
+        _run(work())
+
+
+async def _accept(
+    desk: _Desk, site: str, choice: Choice, household: str | None
+) -> list[dict[str, Any]]:
+    now_us = desk.clock.now_us()
+    async with desk.database.write() as session:
+        home = None
+        if household is not None:
+            home = await session.scalar(select(Household.id).where(Household.label == household))
+            if home is None:
+                raise ValueError(f"there is no home {household!r}")
+        try:
+            detectors = await accept_heard(session, site, choice, household_id=home, now_us=now_us)
+        except NoSuch as error:
+            raise ValueError(f"{error} at this site") from None
+        for detector in detectors:
+            after = {name: getattr(detector, name) for name in ("status", "household_id", "model_id")}
+            await audit.append(
+                session, actor=CONSOLE, origin="console", action="detector.register",
+                object_kind="detector", object_id=detector.id, now_us=now_us, after=after,
+            )  # fmt: skip
+        columns = ("id", "source", "address", "maker", "model_name", "model_id")
+        return [{name: getattr(row, name) for name in columns} for row in detectors]
 
 
 _LISTS: Final[dict[str, tuple[Any, tuple[str, ...]]]] = {

@@ -218,6 +218,8 @@ class Detector(Base):
     model_name: Mapped[str | None] = mapped_column(String(100))
     firmware: Mapped[str | None] = mapped_column(String(100))
     online: Mapped[bool | None] = mapped_column(Boolean)
+    #: what its protocol proposes: ``senses``, ``deadline_s``
+    proposed: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     alarm_settings: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
     first_seen_us: Mapped[int | None] = mapped_column(BigInteger)
     registered_us: Mapped[int | None] = mapped_column(BigInteger)

@@ -70,7 +70,7 @@ class BufferedClient(mqtt.Client):
     _buffered: BufferedSocket | None = None
 
     def _create_socket(self) -> Any:
-        inner = super()._create_socket()
+        inner: Any = super()._create_socket()
         # a siren's order must not wait for the broker's acknowledgement of what went before
         inner.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._buffered = BufferedSocket(inner)

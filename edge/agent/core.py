@@ -34,7 +34,7 @@ from edge.alarms import (
     step,
 )
 from edge.outputs import OUTPUTS_TARGET
-from edge.sources import RawMessage, Router
+from edge.sources import Decoded, RawMessage, Router
 from edge.sources.base import Action, Order
 from edge.spool import BadSample, Batch, Draft, Spool
 from edge.wire.clock import US_PER_S, Clock
@@ -101,6 +101,8 @@ class Core:
         self._sources = {source.name: source for source in router.sources}
         self._deadlines = {source.name: source.deadline_s for source in router.sources}
         self.sounding = Sounding(spool.site, router.sources)
+        #: detectors whose senses are known, or were looked at in this run
+        self._sensed: set[str] = set()
         #: what sources answer by themselves, and what devices are told
         self.outbox: deque[Order] = deque(maxlen=MAX_WAITING_ORDERS)
         self._wake_up(spool)
@@ -171,7 +173,7 @@ class Core:
             self.outbox.extend(decoded.orders)
         if decoded.answers:
             self.sounding.answers(decoded.answers)
-        for fact in decoded.facts:
+        for fact in self._with_senses(decoded):
             self._learn(fact, now_us, retained=message.retained, speaks=bool(decoded.readings))
         if message.retained:
             self.counters["readings"]["retained_dropped"] += len(decoded.readings)
@@ -379,6 +381,23 @@ class Core:
 
     # -- devices, tests, refusals -------------------------------------------------------------
 
+    def _with_senses(self, decoded: Decoded) -> list[DeviceFact]:
+        """The facts; a detector that speaks for the first time in this run shows what it senses."""
+        if all(reading.detector in self._sensed for reading in decoded.readings):
+            return decoded.facts
+        senses = {reading.detector: _senses(reading) for reading in decoded.readings}
+        self._sensed.update(senses)
+        return [
+            replace(fact, senses=senses[fact.detector])
+            if fact.senses is None and senses.get(fact.detector) and not self._is_profiled(fact)
+            else fact
+            for fact in decoded.facts
+        ]
+
+    def _is_profiled(self, fact: DeviceFact) -> bool:
+        known = self.devices.fact(fact.detector)
+        return known is not None and known.senses is not None
+
     def _learn(self, fact: DeviceFact, now_us: int, *, retained: bool, speaks: bool) -> None:
         before = self.devices.fact(fact.detector)
         news = self.devices.learn(fact, speaks=speaks)
@@ -396,6 +415,8 @@ class Core:
     def _announce(self, fact: DeviceFact, *, first: bool = True) -> None:
         """Tell the city of a detector that is on no list."""
         self.devices.announced.add(fact.detector)
+        if fact.role == "detector":
+            fact = replace(fact, proposed_deadline_s=self._settings_of(fact.detector).deadline_s)
         self.batch.drafts.append(
             Draft(
                 transition="raise" if first else "update", at_us=self._clock.now_us(),
@@ -528,6 +549,13 @@ class Core:
     def counter_table(self) -> dict[str, dict[str, int]]:
         """A copy of the counters for others."""
         return {name: dict(counter) for name, counter in self.counters.items() if counter}
+
+
+def _senses(reading: Reading) -> tuple[str, ...]:
+    """The flags and quantities that it states."""
+    known = reading.flags_known
+    flags = [flag.name.lower() for flag in Flag if flag.name and known & flag.value]
+    return (*flags, *reading.quantities())
 
 
 def _rhythm(fact: DeviceFact | None) -> tuple[float | None, float | None]:

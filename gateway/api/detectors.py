@@ -32,6 +32,7 @@ from gateway.door import Asker, allow, need, rooms
 from gateway.problems import documented
 from registry import audit
 from registry.models import Detector, Household, Site
+from registry.proposals import Choice, accept_heard
 from registry.sites import (
     NoSuch,
     Registration,
@@ -80,6 +81,23 @@ class DetectorPatch(AcceptIn):
     )
 
 
+class AcceptManyIn(Wanted):
+    """Which of a site's unregistered detectors: some ids, all of a source, or all."""
+
+    site_id: SiteId
+    ids: Annotated[list[ObjectId], Field(max_length=MAX_BULK)] = Field(default_factory=list)
+    source: Annotated[str, Field(max_length=40)] | None = None
+    all: bool = False
+    household_id: ObjectId | None = Field(default=None, description="none: the site's own")
+
+
+class ProposedOut(BaseModel):
+    """What a detector's protocol proposes; acceptance makes it the detector's model."""
+
+    senses: list[str] = []
+    deadline_s: float | None = Field(default=None, description="lost after this silence")
+
+
 class DetectorOut(BaseModel):
     """A detector; `maker`, `model_name`, `firmware`, `online` are what it says of itself."""
 
@@ -96,6 +114,7 @@ class DetectorOut(BaseModel):
     model_name: str | None
     firmware: str | None
     online: bool | None
+    proposed: ProposedOut | None
     first_seen_at: str | None
     registered_at: str | None
 
@@ -107,7 +126,9 @@ class DetectorsOut(BaseModel):
 
 
 _EDITABLE = ("household_id", "model_id", "place", "status", "alarm_settings")
-_SAID = ("id", "site_id", "source", "address", "maker", "model_name", "firmware", "online")
+_SAID = (
+    "id", "site_id", "source", "address", "maker", "model_name", "firmware", "online", "proposed",
+)  # fmt: skip
 
 
 def _editable(detector: Detector) -> dict[str, Any]:
@@ -194,6 +215,25 @@ async def post_detectors(body: RegistrationsIn, request: Request, asker: _Writer
 
 
 @router.post(
+    "/accept", response_model=DetectorsOut, summary="Accept heard detectors in bulk",
+    responses=documented(401, 403, 404, 409, 422),
+)  # fmt: skip
+async def accept_many(body: AcceptManyIn, request: Request, asker: _Writer) -> DetectorsOut:
+    """Each with the profile that its protocol proposes. All or none; their site is told."""
+    city = rooms(request)
+    now_us = city.clock.now_us()
+    choice = Choice(ids=body.ids, source=body.source, everything=body.all)
+    async with city.database.write() as session:
+        allow(asker, "detector.write", await place_of_site(session, body.site_id))
+        detectors = await accept_heard(
+            session, body.site_id, choice, household_id=body.household_id, now_us=now_us
+        )
+        await _note_registered(session, asker, detectors, now_us)
+    city.wake_configs()
+    return DetectorsOut(items=[_out(detector) for detector in detectors])
+
+
+@router.post(
     "/{detector_id}/accept", response_model=DetectorOut, summary="Accept a heard detector",
     responses=documented(401, 403, 404, 409, 422),
 )  # fmt: skip
@@ -217,14 +257,20 @@ async def _register(
     async with city.database.write() as session:
         allow(asker, "detector.write", await place_of_site(session, site_id))
         detectors = await register_detectors(session, site_id, wanted, now_us=now_us)
-        for detector in detectors:
-            await audit.append(
-                session, actor=asker.actor, origin=asker.origin, action="detector.register",
-                object_kind="detector", object_id=detector.id, now_us=now_us,
-                after=_editable(detector),
-            )  # fmt: skip
+        await _note_registered(session, asker, detectors, now_us)
     city.wake_configs()
     return [_out(detector) for detector in detectors]
+
+
+async def _note_registered(
+    session: AsyncSession, asker: Asker, detectors: list[Detector], now_us: int
+) -> None:
+    for detector in detectors:
+        await audit.append(
+            session, actor=asker.actor, origin=asker.origin, action="detector.register",
+            object_kind="detector", object_id=detector.id, now_us=now_us,
+            after=_editable(detector),
+        )  # fmt: skip
 
 
 @router.patch(

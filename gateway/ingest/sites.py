@@ -19,6 +19,7 @@ from gateway.models import SiteEpoch, SiteNote, SiteState
 from registry import audit
 from registry.db import Base
 from registry.models import Detector, Site
+from registry.proposals import proposed
 from registry.rights import SYSTEM
 
 _MAX_ADDRESS, _MAX_SOURCE, _MAX_LABEL = 200, 40, 100
@@ -114,6 +115,7 @@ async def apply_device(session: AsyncSession, site_id: str, fact: DeviceFact, *,
         "model_name": _label(fact.model),
         "firmware": _label(fact.firmware),
         "online": fact.online,
+        "proposed": proposed(fact.senses, fact.proposed_deadline_s),
         "first_seen_us": detector.first_seen_us or now_us,
     }
     changed = False

@@ -598,3 +598,14 @@ def test_outputs_are_tried_on_demand_and_a_detector_by_its_own_protocol(house: H
     assert obey(house, "self_test", "nobody")[:2] == (False, "no such detector at this site")
     house.synced = False
     assert not obey(house, "self_test", "outputs")[0]
+
+
+def test_what_the_city_is_told_of_a_new_detector_holds_a_proposed_profile(house: House) -> None:
+    house.say("attic", co_ppm=1.0, smoke_alarm=False, model="X1", report_interval_s=3600)
+    house.commit()
+    [event] = house.events()
+    device = event.device
+    assert isinstance(device, dict)
+    assert device["senses"] == ["smoke_alarm", "co_ppm"]
+    assert device["proposed_deadline_s"] == 3 * 3600
+    assert device["model"] == "X1"
