@@ -35,7 +35,7 @@ from edge.alarms import (
 )
 from edge.outputs import OUTPUTS_TARGET
 from edge.sources import Decoded, RawMessage, Router
-from edge.sources.base import Action, Order
+from edge.sources.base import ALARM_FLAGS, Action, Order
 from edge.spool import BadSample, Batch, Draft, Spool
 from edge.wire.clock import US_PER_S, Clock
 from edge.wire.errors import WireError
@@ -57,6 +57,9 @@ MAX_WAITING_ORDERS = 200
 #: A pause in hearing the site's broker shorter than this moves no deadline: a connection that breaks
 #: again and again must not keep a lost detector from being told.
 DEAF_US = 60_000_000
+#: Detectors on no list that a site keeps; a home has ten, and addresses can be invented without end.
+#: One more is turned away and counted; if it says fire or CO it takes the place of a quiet one.
+MAX_UNLISTED = 5_000
 _TICK = Tick()
 _MUTED = int(Flag.MUTED)
 
@@ -168,6 +171,8 @@ class Core:
             return
         for repair in decoded.repairs:
             self.counters["repaired"][repair] += 1
+        if len(self.devices) >= MAX_UNLISTED:
+            self._turn_away(decoded, retained=message.retained)
         now_us = self.now_us()
         if decoded.orders and not message.retained:
             self.outbox.extend(decoded.orders)
@@ -192,6 +197,41 @@ class Core:
             if kept.flags_known & _MUTED:
                 self._mute(kept, now_us)
             self._decide(kept.detector, kept, now_us)
+
+    def _turn_away(self, decoded: Decoded, *, retained: bool) -> None:
+        """Leave out what was said by strangers for whom there is no room."""
+        strangers = dict.fromkeys(
+            fact.detector
+            for fact in decoded.facts
+            if fact.detector not in self.config.detectors and not self.devices.seen(fact.detector)
+        )
+        if not strangers:
+            return
+        alarming = {reading.detector for reading in decoded.readings if reading.flags & ALARM_FLAGS}
+        room = MAX_UNLISTED - self.devices.strangers(self.config.detectors)
+        away = set()
+        for detector in strangers:
+            if room > 0:
+                room -= 1
+            elif retained or detector not in alarming or not self._displace_a_quiet_one():
+                away.add(detector)
+        if away:
+            self.counters["readings"]["unlisted_turned_away"] += len(away)
+            decoded.facts = [fact for fact in decoded.facts if fact.detector not in away]
+            decoded.readings = [one for one in decoded.readings if one.detector not in away]
+
+    def _displace_a_quiet_one(self) -> bool:
+        """Forget a detector that is on no list and in no alarm; False: there is none."""
+        in_alarm = {alarm.detector for alarm in self.alarms() if alarm.alarm_class == "alarm"}
+        quiet = (one for one in self.devices.unlisted_ids(self.config.detectors) if one not in in_alarm)
+        detector = next(quiet, None)
+        if detector is None:
+            return False
+        self._forget(detector, self.now_us(), "a detector in alarm took its place among the unlisted")
+        self.devices.forget(detector)
+        self._sensed.discard(detector)
+        self.batch.devices[detector] = None
+        return True
 
     def _repeated(self, reading: Reading, now_us: int) -> None:
         """Said again with the same time: the device's clock stands still, and what it says holds now.
@@ -268,7 +308,7 @@ class Core:
         self._configure_outputs()
         for detector in [*self.states, *(key for key in config.detectors if key not in self.states)]:
             if detector not in config.detectors and not self.devices.seen(detector):
-                self._forget(detector, now_us)
+                self._forget(detector, now_us, "the detector was taken off the site's list")
                 continue
             settings = self._settings_of(detector)
             if detector not in self.states:
@@ -363,15 +403,15 @@ class Core:
             test=draft.alarm.test,
         )  # fmt: skip
 
-    def _forget(self, detector: str, now_us: int) -> None:
-        """A detector that was configured, never heard, and is configured no more."""
+    def _forget(self, detector: str, now_us: int, reason: str) -> None:
+        """A detector that is looked after no more."""
         for found, kind in [key for key in self.book.active if key[0] == detector]:
             alarm = self.book.active[(found, kind)].alarm
             self.enter(
                 detector,
                 Change(
                     kind=alarm.kind, transition="clear", at_us=now_us,
-                    reason="the detector was taken off the site's list",
+                    reason=reason,
                 ),
             )  # fmt: skip
         self.states.pop(detector, None)

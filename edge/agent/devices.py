@@ -44,6 +44,8 @@ class Devices:
             detector for detector in known if detector not in listed and detector not in self._waiting
         }
 
+        self._counted: tuple[int, Container[str] | None, int] = (0, None, 0)
+
     def __len__(self) -> int:
         return len(self._known)
 
@@ -83,6 +85,25 @@ class Devices:
         merged = _merged(known, said)
         self._known[detector] = merged
         return News(merged, telling=bool(said.keys() - _QUIET))
+
+    def forget(self, detector: str) -> None:
+        """As if it had never been heard."""
+        self._known.pop(detector, None)
+        self._last.pop(detector, None)
+        self._waiting.discard(detector)
+        self.announced.discard(detector)
+
+    def strangers(self, listed: Container[str]) -> int:
+        """How many are on no list. Counted anew only when there are more or fewer, or another list."""
+        known, counted_for, count = self._counted
+        if known != len(self._known) or counted_for is not listed:
+            count = sum(1 for _ in self.unlisted_ids(listed))
+            self._counted = (len(self._known), listed, count)
+        return count
+
+    def unlisted_ids(self, listed: Container[str]) -> Iterator[str]:
+        """Those that are on no list, the longest known first."""
+        return (detector for detector in self._known if detector not in listed)
 
     def unlisted(self, listed: Container[str]) -> Iterator[DeviceFact]:
         """Devices that are on no list and that the city was not told of."""

@@ -78,7 +78,8 @@ class Batch:
     states: dict[str, bytes | None] = field(default_factory=dict)
     #: active alarms by (detector, kind); None: it is over
     active: dict[tuple[str, str], ActiveAlarm | None] = field(default_factory=dict)
-    devices: dict[str, DeviceFact] = field(default_factory=dict)
+    #: what is known of devices; None forgets the device
+    devices: dict[str, DeviceFact | None] = field(default_factory=dict)
     samples: list[BadSample] = field(default_factory=list)
     #: ids of used commands and when they expire
     commands: dict[str, int] = field(default_factory=dict)

@@ -281,7 +281,11 @@ class Spool(Outlook):
     def _write_small(self, batch: Batch) -> None:
         self._db.executemany(
             "INSERT OR REPLACE INTO device VALUES(?,?)",
-            [(detector, _json.encode(fact)) for detector, fact in batch.devices.items()],
+            [(key, _json.encode(fact)) for key, fact in batch.devices.items() if fact is not None],
+        )
+        self._db.executemany(
+            "DELETE FROM device WHERE detector=?",
+            [(key,) for key, fact in batch.devices.items() if fact is None],
         )
         self._db.executemany("INSERT OR REPLACE INTO command VALUES(?,?)", list(batch.commands.items()))
         for target, until_us in batch.tests.items():

@@ -140,6 +140,59 @@ def test_a_listed_detector_that_never_speaks_is_told_and_cleared_when_taken_off(
     assert house.spool.active() == {}
 
 
+@pytest.fixture
+def crowded(house: House, monkeypatch: pytest.MonkeyPatch) -> House:
+    """A house with room for three strangers, which is taken."""
+    monkeypatch.setattr("edge.agent.core.MAX_UNLISTED", 3)
+    for number in range(3):
+        house.say(f"stranger-{number}", co_ppm=1.0)
+    house.commit()
+    return house
+
+
+def test_invented_addresses_use_no_room_beyond_the_bound(crowded: House) -> None:
+    crowded.configure("attic")
+    for number in range(50):
+        crowded.say(f"invented-{number}", co_ppm=1.0)
+        crowded.say(f"kept-{number}", retained=True, smoke_alarm=True, model="X1")
+        topic = detector_topic(f"there-{number}", "status")
+        crowded.core.take(RawMessage(topic, b"online", False, crowded.clock.now_us()))
+    crowded.say("stranger-1", co_ppm=1.0)
+    crowded.say("attic", co_ppm=1.0)
+    assert crowded.commit() == []
+    for _ in range(2):
+        assert set(crowded.spool.states()) == {ident(f"stranger-{n}") for n in range(3)} | {
+            ident("attic")
+        }
+        assert len(crowded.spool.devices()) == 4
+        crowded.reopen()
+        crowded.say("invented-60", co_ppm=1.0)
+        assert crowded.commit() == []
+        assert crowded.core.counters["readings"]["unlisted_turned_away"] == 1
+
+
+def test_turned_away_strangers_are_counted(crowded: House) -> None:
+    for number in range(7):
+        crowded.say(f"invented-{number}", co_ppm=1.0)
+    assert crowded.core.counters["readings"]["unlisted_turned_away"] == 7
+    assert not crowded.core.batch.readings
+
+
+def test_a_stranger_beyond_the_bound_that_says_fire_or_carbon_monoxide_is_heard(crowded: House) -> None:
+    crowded.wait(timedelta(hours=30))
+    assert crowded.commit() == [("raise", "lost")] * 3
+    for number, flag in enumerate(["smoke_alarm", "co_alarm", "heat_alarm"]):
+        crowded.say(f"burning-{number}", **{flag: True})
+        kind = flag.removesuffix("_alarm")
+        assert crowded.commit() == [("clear", "lost"), ("raise", "device"), ("raise", kind)]
+    burning = {ident(f"burning-{number}") for number in range(3)}
+    assert set(crowded.spool.devices()) == set(crowded.spool.states()) == burning
+    assert {detector for detector, _ in crowded.spool.active()} == burning
+    crowded.say("burning-3", smoke_alarm=True)  # there is nobody left to make room
+    assert crowded.commit() == []
+    assert crowded.core.counters["readings"]["unlisted_turned_away"] == 1
+
+
 def test_a_silent_detector_is_lost_and_found_across_a_restart(house: House) -> None:
     house.configure("attic", deadline_s=7200.0)
     house.say("attic", co_ppm=1.0)
