@@ -351,10 +351,12 @@ def _source_number(day: _Day, site: str, epoch: str) -> int:
 
 @contextmanager
 def _open_for_reading(path: Path) -> Iterator[sqlite3.Connection]:
+    # not mode=ro: the first to open what a killed process left has to take in its write-ahead log
     connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_BUSY_TIMEOUT_S
+        f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=_BUSY_TIMEOUT_S
     )
     try:
+        connection.execute("PRAGMA query_only=ON")
         yield connection
     finally:
         connection.close()

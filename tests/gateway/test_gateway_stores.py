@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import shutil
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -395,3 +396,20 @@ async def test_refusals_of_the_whole_write_are_told_apart(status: int, kind: typ
     await store.close()
     server.close()
     await server.wait_closed()
+
+
+async def test_what_a_killed_process_left_in_its_log_can_be_read_before_anybody_writes(
+    tmp_path: Path,
+) -> None:
+    killed = SqliteStore(tmp_path / "killed")
+    await killed.write([frame([co("d1", ODD, 4.5)])])
+    left = tmp_path / "left"
+    left.mkdir()
+    for file in killed.folder.glob("readings-*"):
+        if not file.name.endswith("-shm"):
+            shutil.copy(file, left)
+    await killed.close()
+    store = SqliteStore(left)
+    rows = await store.rows("d1", **ALL, limit=10)
+    assert rows.columns["co_ppm"].tolist() == [4.5]
+    await store.close()
