@@ -17,19 +17,19 @@ from pathlib import Path
 from typing import Annotated, Any, Final, NoReturn
 
 import typer
-from sqlalchemy import func, select
+from sqlalchemy import func, make_url, select
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from edge.wire.clock import clock_from_text, rfc3339
 from registry import audit
 from registry.db import Database, DatabaseUnavailable
 from registry.exchange import ImportResult, import_register
-from registry.identity import BadLogin, Identity, token_id
+from registry.identity import BadLogin, Identity, id_of_token, token_id
 from registry.models import ApiToken, Detector, DetectorModel, Household, Person, RoleGrant, Site
 from registry.passwords import WeakPassword
 from registry.proposals import Choice, accept_heard
 from registry.register_file import RegisterRefused
-from registry.rights import CONSOLE
+from registry.rights import CONSOLE, GRANTABLE
 from registry.sealed import KeyringError, ensure_keyring, load_keyring
 from registry.settings import RegistrySettings, SettingsError, load
 from registry.sites import NoSuch
@@ -37,6 +37,7 @@ from registry.sites import NoSuch
 Prepare = Callable[[Database], Awaitable[None]]
 Config = Annotated[Path | None, typer.Option("--config", help="one TOML file with all settings")]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
+_ROLES_HELP: Final = f"one of {', '.join(GRANTABLE)}; repeatable"
 #: Rows printed by ``list``; a bigger register is for the API.
 _MAX_ROWS: Final = 10_000
 _EXPECTED: Final = (
@@ -64,8 +65,12 @@ class _Desk:
 
 
 @asynccontextmanager
-async def _desk(config: Path | None, prepare: Prepare | None) -> AsyncIterator[_Desk]:
+async def _desk(
+    config: Path | None, prepare: Prepare | None, *, create: bool = False
+) -> AsyncIterator[_Desk]:
     settings = load(config)
+    if not create:
+        _need_city(settings)
     if settings.database_url is None:
         settings.data_dir.mkdir(parents=True, exist_ok=True)
     database = Database(settings.effective_database_url)
@@ -85,6 +90,18 @@ async def _desk(config: Path | None, prepare: Prepare | None) -> AsyncIterator[_
         ) from None
     finally:
         await database.close()
+
+
+def _need_city(settings: RegistrySettings) -> None:
+    """Raises ``DatabaseUnavailable`` rather than begin a new, empty city in a wrong place."""
+    url = make_url(settings.effective_database_url)
+    if url.get_backend_name() != "sqlite" or url.database in (None, "", ":memory:"):
+        return
+    if not Path(str(url.database)).exists():
+        raise DatabaseUnavailable(
+            f"there is no city in {url.database}: name its settings with --config"
+            " ('utaa up' prints where), or begin a new one with 'registry import … --create'"
+        )
 
 
 def _run(work: Coroutine[Any, Any, None]) -> None:
@@ -122,25 +139,33 @@ def _add_import(app: typer.Typer, prepare: Prepare | None) -> None:
         dry_run: Annotated[
             bool, typer.Option("--dry-run", help="check and count, take nothing")
         ] = False,
+        create: Annotated[
+            bool, typer.Option("--create", help="begin a new city where there is none")
+        ] = False,
         as_json: AsJson = False,
         config: Config = None,
     ) -> None:
         """Take a register from a file: all of it or nothing; again changes nothing."""
 
         async def work() -> None:
-            async with _desk(config, prepare) as desk:
+            async with _desk(config, prepare, create=create) as desk:
                 keyring = await asyncio.to_thread(ensure_keyring, desk.settings.effective_key_file)
                 now_us = desk.clock.now_us()
                 result = await import_register(
                     desk.database, keyring, file, now_us=now_us, dry_run=dry_run
                 )
-            typer.echo(json.dumps(asdict(result)) if as_json else _told(result))
+                url = make_url(desk.settings.effective_database_url)
+                where = url.render_as_string(hide_password=True)
+            if as_json:
+                typer.echo(json.dumps({**asdict(result), "database": where}))
+            else:
+                typer.echo(_told(result, where))
 
         _run(work())
 
 
-def _told(result: ImportResult) -> str:
-    lines = [f"{result.file}: {'would be taken' if result.dry_run else 'taken'}"]
+def _told(result: ImportResult, where: str) -> str:
+    lines = [f"{result.file}: {'would be taken' if result.dry_run else 'taken'} into {where}"]
     for kind in ("sites", "models", "households", "detectors"):
         counts = getattr(result, kind)
         lines.append(
@@ -203,17 +228,44 @@ def _add_token(app: typer.Typer, prepare: Prepare | None) -> None:
     @tokens.command("new")
     def token_new(
         name: Annotated[str, typer.Argument(help="what it is for")],
-        role: Annotated[list[str], typer.Option(help="may be given several times")],
+        role: Annotated[list[str], typer.Option(help=_ROLES_HELP)],
         days: Annotated[int, typer.Option(help="how long it lives")] = 90,
         as_json: AsJson = False,
         config: Config = None,
     ) -> None:
-        """Make a token and print it, this once."""
+        """Make a token and print it, this once; its id and its end go to stderr."""
 
         async def work() -> None:
             async with _desk(config, prepare) as desk:
                 token = await desk.identity.new_token(name, role, days, by=CONSOLE, origin="console")
-            typer.echo(json.dumps({"name": name, "token": token}) if as_json else token)
+                ids = {row["id"]: row for row in await _rows(desk.database, "tokens")}
+            made = ids[id_of_token(token)]
+            told = {"name": name, "token": token, "id": made["id"], "expires_at": made["expires_at"]}
+            typer.echo(json.dumps(told) if as_json else token)
+            if not as_json:
+                typer.echo(
+                    f"utaa: token {told['id']} ends {told['expires_at']}; it is not shown again;"
+                    f" 'utaa registry token revoke {told['id']}' ends it before",
+                    err=True,
+                )
+
+        _run(work())
+
+    @tokens.command("revoke")
+    def token_revoke(
+        token_ids: Annotated[
+            list[str], typer.Argument(metavar="ID…", help="as 'utaa registry list tokens' shows them")
+        ],
+        config: Config = None,
+    ) -> None:
+        """End tokens at once."""
+
+        async def work() -> None:
+            async with _desk(config, prepare) as desk:
+                for short_id in token_ids:
+                    if not await desk.identity.revoke_token(short_id, by=CONSOLE, origin="console"):
+                        raise ValueError(f"there is no token {short_id!r}: 'utaa registry list tokens'")
+                    typer.echo(f"{short_id}: revoked")
 
         _run(work())
 
@@ -225,7 +277,7 @@ def _add_person(app: typer.Typer, prepare: Prepare | None) -> None:
     @people.command("new")
     def person_new(
         login: Annotated[str, typer.Argument(help="office name, such as bat.office")],
-        role: Annotated[list[str], typer.Option(help="may be given several times")],
+        role: Annotated[list[str], typer.Option(help=_ROLES_HELP)],
         password_stdin: Annotated[bool, typer.Option(help="read the password from stdin")] = False,
         as_json: AsJson = False,
         config: Config = None,

@@ -392,6 +392,11 @@ def token_id(token_hash: str) -> str:
     return token_hash[:12]
 
 
+def id_of_token(token: str) -> str:
+    """What this token is called in lists and the audit."""
+    return token_id(_hash(token))
+
+
 def _hash(secret: str) -> str:
     """SHA-256 is enough for a secret of 160 bits and more; a password takes Argon2id."""
     return hashlib.sha256(secret.encode()).hexdigest()

@@ -340,6 +340,8 @@ def test_every_shipped_model_has_a_deadline_and_says_where_from() -> None:
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("UTAA_REGISTRY_DATA_DIR", str(tmp_path / "data"))
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "city.sqlite").touch()  # an empty file is a city whose tables are to come
 
     async def prepare(database: Database) -> None:
         async with database.engine.begin() as connection:
