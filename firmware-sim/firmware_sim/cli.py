@@ -17,14 +17,17 @@ import typer
 
 from edge.wire.clock import Clock, ScaledClock, clock_from_text
 from firmware_sim import scenario as scenarios
+from firmware_sim.camera.command import camera
 from firmware_sim.errors import SimulatorError
 from firmware_sim.fleet import run_fleet
 from firmware_sim.ledger import Ledger, Summary
 from firmware_sim.link import Broker, broker_from_text, check_reachable
+from firmware_sim.publish import NATIVE, check_json, publish, topic_of
 from firmware_sim.recordings import column_from_text, from_csv, kitchens, nist
 from firmware_sim.replay import replay
 
 app = typer.Typer(help="Detectors, homes and fires that do not exist.", no_args_is_help=True)
+app.command()(camera)
 
 
 class Layout(StrEnum):
@@ -190,6 +193,28 @@ def replay_command(
         _print(asyncio.run(play()))
     except SimulatorError as error:
         raise fail(error) from None
+
+
+@app.command("publish")
+def publish_command(
+    payload: Annotated[str, typer.Argument(help="JSON, as in '{\"co_ppm\": 3}'.")],
+    address: Annotated[
+        str | None, typer.Option(help="The detector's own name, such as kitchen.")
+    ] = None,
+    source: Annotated[str, typer.Option(help="Whose topic: native, zigbee2mqtt or tasmota.")] = NATIVE,
+    topic: Annotated[str | None, typer.Option(help="Or: any topic, instead of --address.")] = None,
+    broker: BrokerOption = "localhost:1883",
+) -> None:
+    """Publish one message, as a detector would; prints its topic when the broker has it."""
+    try:
+        if (address is None) == (topic is None):
+            raise SimulatorError("--address", "expected either --address or --topic")
+        where = topic or topic_of(source, address or "")
+        check_json(payload)
+        asyncio.run(publish(_broker(broker), where, payload))
+    except SimulatorError as error:
+        raise fail(error) from None
+    typer.echo(f"{where}  {payload}")
 
 
 @app.command("scenarios")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -51,6 +52,11 @@ def test_the_shipped_scenarios_are_listed_and_check() -> None:
         (["replay", "none.csv", "--map", "co_ppm=CO", "--step", "1"], {}, "cannot be read"),
         (["replay", "none.csv", "--step", "1"], {}, "no column is mapped"),
         (["replay", "none.csv", "--map", "x=y", "--step", "1"], {}, "expected QUANTITY=COLUMN"),
+        (["publish", "{co_ppm: 3}", "--address", "a"], {}, "put it into single quotes"),
+        (["publish", "{}"], {}, "either --address or --topic"),
+        (["publish", "{}", "--address", "a/b"], {}, "without / + #"),
+        (["publish", "{}", "--address", "a", "--source", "frog"], {}, "one of native, zigbee2mqtt"),
+        (["publish", "{}", "--address", "a", "--broker", "127.0.0.1:1"], {}, "no broker answers"),
     ],
 )
 def test_a_mistake_is_one_line_and_an_exit_code(
@@ -93,6 +99,29 @@ def test_a_table_is_replayed(mosquitto: Any, tmp_path: Path) -> None:
     readings = [line for line in read_ledger(path) if isinstance(line, ReadingLine)]
     assert [line.values for line in readings] == [{"co_ppm": 1.0}, {"co_ppm": 2.0}, {"co_ppm": 3.0}]
     assert {line.address for line in readings} == {"kitchen-1"}
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize(
+    ("words", "topic"),
+    [
+        (("--address", "kitchen"), "utaa/v1/detector/kitchen/reading"),
+        (("--address", "kitchen", "--source", "zigbee2mqtt"), "zigbee2mqtt/kitchen"),
+        (("--topic", "any/thing"), "any/thing"),
+    ],
+)
+async def test_one_message_by_hand_arrives(
+    words: tuple[str, ...], topic: str, mosquitto: Any, listening: Any, until: Until
+) -> None:
+    async with listening("#") as ear:
+        payload = '{"co_ppm": 3}'
+        done = await asyncio.to_thread(
+            sim, "publish", *words, payload, "--broker", str(mosquitto.broker)
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.split()[0] == topic
+        await until(lambda: ear.on(topic))
+        assert ear.on(topic) == [payload.encode()]
 
 
 @pytest.mark.servers
