@@ -1,11 +1,17 @@
-"""The city's part of ``utaa doctor``: what answers, what is silent, what could not be used, and why."""
+"""The city's part of ``utaa doctor``: what answers, what is silent, what could not be used, and why.
+
+Nothing is made or changed: SQLite's files are opened for reading, and a folder that is not there is
+reported, not created.
+"""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
-from sqlalchemy import func, select
+from sqlalchemy import func, make_url, select
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -17,6 +23,7 @@ from gateway.models import SetAside, SiteState
 from gateway.settings import GatewaySettings
 from gateway.stores.base import StoreMisconfigured, StoreUnavailable
 from gateway.stores.opening import open_store
+from gateway.stores.sqlite import SqliteStore
 from registry.db import Database, DatabaseUnavailable
 from registry.models import Detector
 
@@ -33,10 +40,11 @@ async def city_report(settings: GatewaySettings) -> dict[str, Any]:
     Keys: ``ok``; ``database``, ``broker``, ``store`` (each ``{"ok": bool, "what": text}`` and more);
     where the database answers also ``set_aside``, ``sites``, ``detectors``.
     """
-    database = Database(settings.effective_database_url)
+    url = settings.effective_database_url
+    database = Database(_for_reading(url))
     try:
         report: dict[str, Any] = {
-            "database": await _database(database),
+            "database": await _database(database, url),
             "broker": await _broker(settings.broker_url),
             "store": await _store(settings),
         }
@@ -46,7 +54,7 @@ async def city_report(settings: GatewaySettings) -> dict[str, Any]:
                     report |= await _contents(session, settings)
             except (DBAPIError, OperationalError) as error:
                 trouble = (
-                    f"{database}: {str(error.orig).splitlines()[0]}; was the gateway ever started?"
+                    f"{_plain(url)}: {str(error.orig).splitlines()[0]}; was the gateway ever started?"
                 )
                 report["database"] = {"ok": False, "what": trouble}
     finally:
@@ -55,12 +63,32 @@ async def city_report(settings: GatewaySettings) -> dict[str, Any]:
     return report
 
 
-async def _database(database: Database) -> dict[str, Any]:
+def _file_of(url: str) -> Path | None:
+    """The file of a SQLite address."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite" or parsed.database in (None, "", ":memory:"):
+        return None
+    return Path(str(parsed.database))
+
+
+def _for_reading(url: str) -> str:
+    file = _file_of(url)
+    return url if file is None else f"sqlite:///file:{quote(str(file))}?mode=ro&uri=true"
+
+
+def _plain(url: str) -> str:
+    return make_url(url).render_as_string(hide_password=True)
+
+
+async def _database(database: Database, url: str) -> dict[str, Any]:
+    file = _file_of(url)
+    if file is not None and not file.exists():
+        return {"ok": False, "what": f"{file} does not exist; was the gateway ever started with it?"}
     try:
         await database.check()
     except DatabaseUnavailable as error:
         return {"ok": False, "what": str(error)}
-    return {"ok": True, "what": str(database)}
+    return {"ok": True, "what": _plain(url)}
 
 
 async def _broker(url: str) -> dict[str, Any]:
@@ -80,7 +108,12 @@ async def _broker(url: str) -> dict[str, Any]:
 async def _store(settings: GatewaySettings) -> dict[str, Any]:
     store = open_store(settings)
     try:
-        await store.check()
+        if isinstance(store, SqliteStore):
+            if not store.folder.is_dir():
+                what = f"{store.title} does not exist; does this city keep its readings elsewhere?"
+                return {"ok": False, "what": what}
+        else:
+            await store.check()
         return {"ok": True, "what": store.title, **await store.report()}
     except (StoreUnavailable, StoreMisconfigured) as error:
         return {"ok": False, "what": str(error)}

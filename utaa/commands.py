@@ -148,7 +148,10 @@ def up(
 
 
 def doctor(
-    config: Annotated[Path | None, typer.Option(help="The TOML file the gateway runs with.")] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(help="The settings' TOML file; 'utaa up' leaves one in its folder."),
+    ] = None,
     gateway_data: Annotated[
         Path | None, typer.Option("--gateway-data", help="The gateway's data folder.")
     ] = None,
@@ -157,9 +160,15 @@ def doctor(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
 ) -> None:
-    """How is everything: servers, sites, and the last messages nobody could use, with the reason."""
-    from utaa.doctor import Problem, examine, show
+    """How is everything: servers, sites, and the last messages nobody could use, with the reason.
 
+    Looks only. Without options it takes the settings of the 'utaa up' of this folder.
+    """
+    from utaa.doctor import Problem, examine, show, usual_config
+
+    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())  # the report says it all
+    if config is None and gateway_data is None and not edge_data:
+        config = usual_config()
     try:
         report = asyncio.run(examine(config, gateway_data, edge_data or []))
     except Problem as error:

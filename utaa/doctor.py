@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,8 @@ from edge.wire.errors import REASONS
 
 #: Samples shown of each agent on a console; ``--json`` gives all.
 _SAMPLES_SHOWN = 10
+#: Where ``utaa up`` leaves its settings when no other folder is asked for.
+_USUAL = Path("var/utaa/utaa.toml")
 
 
 class Problem(Exception):
@@ -26,20 +30,41 @@ async def examine(
 ) -> dict[str, Any]:
     """``{"well": bool, "city": …, "edges": {folder: …}}``.
 
-    The city is examined unless only agents' folders are given. Raises ``Problem``.
+    The city is examined unless only agents' folders are given; a settings file with ``[edge]`` names
+    its agent's folder. ``well`` is true only of what was really looked at. Raises ``Problem``.
     """
     report: dict[str, Any] = {"well": True, "edges": {}}
+    folders = list(edge_folders)
     if config or gateway_data or not edge_folders:
         report["city"] = await _city(config, gateway_data)
         report["well"] = report["city"]["ok"]
-    for folder in edge_folders:
+        folders = folders or _edge_folder(config)
+    for folder in folders:
         try:
             found = inspect(folder)
         except (OSError, sqlite3.Error) as error:
-            raise Problem(f"--edge-data {folder}: {error}; expected an agent's data folder") from None
+            raise Problem(f"agent in {folder}: {error}; expected an agent's data folder") from None
         report["edges"][str(folder)] = found
         report["well"] = report["well"] and not found["damaged"]
     return report
+
+
+def usual_config() -> Path | None:
+    """The settings of the ``utaa up`` of this folder, for who names no others."""
+    named = any(name.startswith(("UTAA_CONFIG", "UTAA_GATEWAY_")) for name in os.environ)
+    return _USUAL if not named and _USUAL.exists() else None
+
+
+def _edge_folder(config: Path | None) -> list[Path]:
+    """The agent's folder that a settings file names."""
+    from edge.settings import SettingsError, load_settings
+
+    if config is None or "edge" not in tomllib.loads(config.read_text(encoding="utf-8")):
+        return []
+    try:
+        return [load_settings(config).data_dir]
+    except SettingsError as error:
+        raise Problem(f"wrong setting: {error}") from None
 
 
 async def _city(config: Path | None, gateway_data: Path | None) -> dict[str, Any]:
@@ -81,10 +106,7 @@ def _show_city(console: Console, city: dict[str, Any]) -> None:
         console.print(f"  [yellow]set aside[/] {group['kept']} × {group['reason']}: {group['meaning']}")
         table = _samples_table()
         for sample in group["last"]:
-            table.add_row(
-                sample["at"], escape(sample["topic"]), group["reason"], escape(sample["detail"]),
-                escape(sample["payload"]),
-            )  # fmt: skip
+            _add_sample(table, sample, group["reason"], sample["payload"])
         console.print(table)
 
 
@@ -102,15 +124,20 @@ def _show_edge(console: Console, folder: str, edge: dict[str, Any]) -> None:
     if edge["bad_samples"]:
         table = _samples_table()
         for sample in edge["bad_samples"][-_SAMPLES_SHOWN:]:
-            table.add_row(
-                sample["at"], escape(sample["topic"]), sample["reason"], escape(sample["detail"]),
-                escape(sample["head"]),
-            )  # fmt: skip
+            _add_sample(table, sample, sample["reason"], sample["head"])
         console.print(table)
 
 
 def _samples_table() -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for title in ("at", "topic", "reason", "detail", "payload begins"):
-        table.add_column(title, overflow="fold")
+    """Fits a console of 80 columns: a line for each sample, the rest is in ``--json``."""
+    table = Table(box=None, pad_edge=False, header_style="dim", expand=True)
+    for title, ratio in (("at (UTC)", None), ("topic", 3), ("why", 3), ("payload begins", 2)):
+        table.add_column(title, ratio=ratio, no_wrap=True, overflow="ellipsis")
     return table
+
+
+def _add_sample(table: Table, sample: dict[str, Any], reason: str, payload: str) -> None:
+    why = f"{reason}: {sample['detail']}" if sample["detail"] else reason
+    at = str(sample["at"])[5:19].replace("T", " ")
+    topic = str(sample["topic"]).removeprefix("utaa/v1/")
+    table.add_row(at, *(escape(" ".join(text.split())) for text in (topic, why, payload)))
