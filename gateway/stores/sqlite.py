@@ -290,8 +290,7 @@ def _open_for_writing(path: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
     connection.execute("PRAGMA cache_size=-32768")
-    for statement in _SCHEMA.split(";"):
-        connection.execute(statement)
+    connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
     return connection
 
 
@@ -355,6 +354,11 @@ def _open_for_reading(path: Path) -> Iterator[sqlite3.Connection]:
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=_BUSY_TIMEOUT_S
     )
+    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'block'").fetchone():
+        # its writer is just making it, or was killed doing so: there is nothing in it
+        connection.close()
+        connection = sqlite3.connect(":memory:")
+        connection.executescript(_SCHEMA)
     try:
         connection.execute("PRAGMA query_only=ON")
         yield connection

@@ -413,3 +413,13 @@ async def test_what_a_killed_process_left_in_its_log_can_be_read_before_anybody_
     rows = await store.rows("d1", **ALL, limit=10)
     assert rows.columns["co_ppm"].tolist() == [4.5]
     await store.close()
+
+
+async def test_a_day_whose_file_is_just_being_made_is_empty(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path)
+    sqlite3.connect(store._path(DAY // DAY_US)).execute("PRAGMA journal_mode=WAL").connection.close()
+    assert (await store.rows("d1", **ALL, limit=10)).times_us.tolist() == []
+    assert await store.count(None, **ALL) == 0
+    await store.write([frame([co("d1", ODD)])])
+    assert await store.count(None, **ALL) == 1
+    await store.close()
