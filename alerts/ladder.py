@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from sqlalchemy import exists, select
+from sqlalchemy import exists, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from alerts import plan
@@ -76,6 +76,80 @@ async def _follow(
     return 0
 
 
+async def after_stall(
+    session: AsyncSession, delivery_ids: Collection[str], now_us: int, policy: Policy
+) -> int:
+    """A channel that is down for an alarm: lean on the next rung's people while it is tried again.
+
+    Those whose own message still waits for the channel are left out: they have it coming. The ladder's
+    times stay as they are.
+    """
+    if not delivery_ids:
+        return 0
+    stalled = await session.execute(
+        select(Notification, Incident)
+        .join(Incident, Notification.incident_id == Incident.id)
+        .where(
+            Notification.id.in_(select(Delivery.notification_id).where(Delivery.id.in_(delivery_ids))),
+            Incident.alarm_class == "alarm",
+            Incident.state == "opened",
+        )
+        .order_by(Notification.id)
+    )
+    planned = 0
+    done = set()
+    for notification, incident in stalled.all():
+        rule = policy.rule(incident.hazard)
+        current = notification.message == rule.message and notification.episode == incident.episode
+        if incident.id in done or not current or await _hopeful(session, notification):
+            continue
+        done.add(incident.id)
+        planned += await _lean(session, notification, incident, rule, now_us)
+    return planned
+
+
+async def _lean(
+    session: AsyncSession, notification: Notification, incident: Incident, rule: Rule, now_us: int
+) -> int:
+    waiting = list(
+        await session.scalars(
+            select(Notification.contact_id).where(
+                Notification.incident_id == incident.id,
+                Notification.episode == incident.episode,
+                Notification.message == notification.message,
+            )
+        )
+    )
+    for number in range(notification.rung + 1, len(rule.rungs)):
+        written = await plan.tell(
+            session, incident, rule, number, rule.message, now_us, at_once=True,
+            except_contacts=waiting, why="channel_down", quiet=True,
+        )  # fmt: skip
+        if written.deliveries:
+            if rule.rungs[number].cap:
+                await make_ready(session, incident, now_us)
+            return written.deliveries
+    return 0
+
+
+async def _hopeful(session: AsyncSession, notification: Notification) -> bool:
+    """Whether anything of the same rung has gone well, or is at its first try."""
+    found = await session.scalar(
+        select(Delivery.id)
+        .join(Notification, Delivery.notification_id == Notification.id)
+        .where(
+            Notification.incident_id == notification.incident_id,
+            Notification.episode == notification.episode,
+            Notification.rung == notification.rung,
+            Notification.message == notification.message,
+            Delivery.state.not_in(FAILED_STATES),
+            or_(Delivery.state != "queued", Delivery.attempts == 0),
+        )
+        .limit(1)
+    )
+    return found is not None
+
+
 async def _reached(session: AsyncSession, notification: Notification) -> bool:
     """Whether anything of the same rung is under way still, or has gone well."""
     found = await session.scalar(
@@ -117,8 +191,9 @@ async def climb(
         if rung.cap:
             await make_ready(session, incident, now_us)
         written = await plan.tell(
-            session, incident, rule, number, rule.message, now_us, at_once=True, why=why
-        )
+            session, incident, rule, number, rule.message, now_us, at_once=True, why=why,
+            except_contacts=await _not_yet_tried(session, incident, rule),
+        )  # fmt: skip
         planned += written.deliveries
         if written.deliveries or number + 1 >= len(rule.rungs):
             break
@@ -130,6 +205,22 @@ async def climb(
         incident.next_rung_us = now_us + int(wait_s * US_PER_S)
     await session.flush()
     return planned
+
+
+async def _not_yet_tried(session: AsyncSession, incident: Incident, rule: Rule) -> set[str]:
+    """Contacts whose message still waits for its first try: in a storm nobody is told again first."""
+    rows = await session.scalars(
+        select(Notification.contact_id)
+        .join(Delivery, Delivery.notification_id == Notification.id)
+        .where(
+            Notification.incident_id == incident.id,
+            Notification.episode == incident.episode,
+            Notification.message == rule.message,
+            Delivery.state == "queued",
+            Delivery.attempts == 0,
+        )
+    )
+    return set(rows)
 
 
 async def climb_due(session: AsyncSession, now_us: int, policy: Policy) -> int:

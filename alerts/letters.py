@@ -9,7 +9,7 @@ import structlog
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from alerts import acknowledge
+from alerts import acknowledge, reports
 from alerts.channels.base import Message, Outcome
 from alerts.models import AlarmRecord, Delivery, Incident, Notification
 from alerts.queue import Lease
@@ -52,8 +52,11 @@ async def write_letters(
     catalogues: Catalogues,
     now_us: int,
     public_url: str = "",
+    report_url: str = "",
 ) -> list[Letter]:
-    """A letter per lease, in their order. With a ``public_url`` alarms carry a link to acknowledge."""
+    """A letter per lease, in their order. With a ``public_url`` alarms carry a link to acknowledge;
+    with a ``report_url`` channels that can ask for reports do.
+    """
     rows = await _rows(session, [lease.delivery_id for lease in leases])
     alarms = await _alarms(session, {row.incident.id for row in rows.values()})
     names = await _first_names(session, rows.values(), keyring)
@@ -62,7 +65,14 @@ async def write_letters(
         row = rows[lease.delivery_id]
         try:
             message: Message | Outcome = _message(
-                row, alarms.get(row.incident.id, []), keyring, catalogues, now_us, public_url, names
+                row,
+                alarms.get(row.incident.id, []),
+                keyring,
+                catalogues,
+                now_us,
+                public_url,
+                report_url,
+                names,
             )
         except KeyringError:
             message = Outcome("retry", "address_sealed")
@@ -129,6 +139,7 @@ def _message(
     catalogues: Catalogues,
     now_us: int,
     public_url: str,
+    report_url: str,
     first_names: dict[str, str],
 ) -> Message:
     address = keyring.open(row.channel.address, CHANNEL_ADDRESS)
@@ -173,6 +184,11 @@ def _message(
         ttl_s=_TTL_S[row.delivery.priority],
         link=link,
         rung=notification.rung,
+        heard_us=row.channel.heard_us,
+        report_url=reports.link(report_url, reports.token(keyring, row.delivery.id)),
+        unsubscribe=""
+        if row.delivery.priority == 0 or not public_url
+        else f"{public_url.rstrip('/')}/u/{reports.token(keyring, row.channel.id)}",
     )
 
 

@@ -48,10 +48,12 @@ async def tell(
     values: dict[str, Any] | None = None,
     why: str = "",
     fresh: bool = False,
+    quiet: bool = False,
 ) -> Planned:
     """Write what this rung says: who, on what, when. Idempotent per contact, rung and message.
 
-    ``fresh``: the caller has just made the incident, so nobody can have been told of it.
+    ``fresh``: the caller has just made the incident, so nobody can have been told of it. ``quiet``:
+    where there is nobody to tell, that is no line of the story.
     """
     rung = rule.rungs[rung_number]
     if message in _TO_THE_TOLD:
@@ -84,7 +86,7 @@ async def tell(
             }
             for channel in channels
         ]  # fmt: skip
-    if (done or only_contact) and not notifications:
+    if (done or only_contact or quiet) and not notifications:
         return Planned(0, 0)
     await session.flush()
     if notifications:

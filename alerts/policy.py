@@ -38,6 +38,7 @@ HAZARD_OF: dict[AlarmKind, Hazard] = {
     "smoke": "fire", "heat": "fire", "co": "co", "co_exposure": "exposure", "test": "test",
     "low_battery": "trouble", "tamper": "trouble", "fault": "trouble", "end_of_life": "trouble",
     "needs_cleaning": "trouble", "lost": "trouble", "never_seen": "trouble", "siren_fault": "trouble",
+    "camera_offline": "trouble", "camera_fault": "trouble",
 }  # fmt: skip
 CLASS_OF_HAZARD: dict[Hazard, AlarmClass] = {
     "fire": "alarm", "co": "alarm", "exposure": "supervisory", "test": "supervisory",

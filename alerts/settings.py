@@ -84,6 +84,73 @@ class SmsSettings(BaseModel):
     sender: str = ""
     timeout_s: Seconds = 10.0
     concurrency: Annotated[int, Field(ge=1, le=50)] = 4
+    rate_per_s: Annotated[float, Field(ge=0)] = 0.0
+    #: where the gateway reaches this city for its delivery reports; empty: none are asked for
+    report_url: str = ""
+
+
+class ContractSettings(BaseModel):
+    """An adapter of the city's that speaks our HTTP contract."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    url: str
+    key_file: Path | None = None
+    #: the secret (whsec_…) its reports are signed with
+    report_secret_file: Path | None = None
+    timeout_s: Seconds = 10.0
+    concurrency: Annotated[int, Field(ge=1, le=100)] = 8
+    rate_per_s: Annotated[float, Field(ge=0)] = 0.0
+
+
+class MessengerSettings(BaseModel):
+    """A Facebook page that writes to people who have written to it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    url: str = "https://graph.facebook.com/v23.0"
+    token_file: Path | None = None
+    #: the app's secret, with which its webhooks are signed
+    app_secret_file: Path | None = None
+    #: kind of message → name of the approved utility template
+    templates: dict[str, str] = {}
+    timeout_s: Seconds = 10.0
+    concurrency: Annotated[int, Field(ge=1, le=100)] = 8
+    rate_per_s: Annotated[float, Field(ge=0)] = 0.0
+
+
+class WebhookSettings(BaseModel):
+    """Signed webhooks to servers that contacts name."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    timeout_s: Seconds = 10.0
+    concurrency: Annotated[int, Field(ge=1, le=100)] = 8
+    #: for tests and servers inside one's own network: also http and private addresses
+    allow_private: bool = False
+
+
+class AppriseSettings(BaseModel):
+    """An Apprise API server."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    url: str
+    timeout_s: Seconds = 15.0
+    concurrency: Annotated[int, Field(ge=1, le=100)] = 4
+
+
+class CanarySettings(BaseModel):
+    """A message of our own through each channel, again and again."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    #: channel → address of ours that gets it
+    addresses: dict[str, str] = {}
+    #: channel → seconds between two, as its price allows; a minute where none is named
+    every_s: dict[str, Seconds] = {}
+    #: an outer dead-man's switch: fetched after each round in which every channel was well
+    heartbeat_url: str = ""
 
 
 class WorkerSettings(BaseModel):
@@ -110,6 +177,13 @@ class AlertSettings(BaseSettings):
     smtp: SmtpSettings | None = None
     webpush: WebPushSettings | None = None
     sms: SmsSettings | None = None
+    messenger: MessengerSettings | None = None
+    national_email: ContractSettings | None = None
+    emongolia: ContractSettings | None = None
+    voice: ContractSettings | None = None
+    webhook: WebhookSettings | None = None
+    apprise: AppriseSettings | None = None
+    canary: CanarySettings = CanarySettings()
     worker: WorkerSettings = WorkerSettings()
     #: the city's own rules; without it the built-in ones
     policy_file: Path | None = None

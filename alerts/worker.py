@@ -65,6 +65,7 @@ class Worker:
         catalogues: Catalogues | None = None,
         policy: Policy = DEFAULT_POLICY,
         public_url: str = "",
+        report_url: str = "",
         on_change: Callable[[str], None] = lambda incident_id: None,
         name: str = "",
     ) -> None:
@@ -78,6 +79,7 @@ class Worker:
         self._policy = policy
         self._on_change = on_change
         self._public_url = public_url
+        self._report_url = report_url
         self._queue = Queue(
             name or new_id(), factor=clock.factor, lease_s=settings.lease_s,
             skip_locked=not database.is_sqlite,
@@ -188,8 +190,9 @@ class Worker:
         letters = []
         if leases:
             letters = await write_letters(
-                session, leases, self._keyring, self._catalogues, now_us, self._public_url
-            )
+                session, leases, self._keyring, self._catalogues, now_us, self._public_url,
+                self._report_url,
+            )  # fmt: skip
         return letters + await self._unserved(session, now_us)
 
     async def _unserved(self, session: AsyncSession, now_us: int) -> list[Letter]:
@@ -272,6 +275,12 @@ class Worker:
                     if state in ("refused", "dead", "unknown")
                 ]
                 await ladder.after_failure(session, failed, now_us, self._policy)
+                stalled = [
+                    lease.delivery_id
+                    for lease, outcome in ended
+                    if outcome.kind == "retry" and lease.number == 1
+                ]
+                await ladder.after_stall(session, stalled, now_us, self._policy)
             del self._ended[: len(batch)]
             for incident_id in {incident_id for _, incident_id, _ in batch if incident_id}:
                 self._on_change(incident_id)

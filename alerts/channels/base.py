@@ -22,6 +22,7 @@ REASONS: dict[str, str] = {
     "server_error": "the provider has a fault of its own",
     "unreadable_answer": "the provider's answer is not what its protocol says",
     "address_sealed": "the address does not open: its key is not in the ring",
+    "circuit_open": "the provider has failed several times in a row and is spared for a while",
     # refused: never again in this form
     "address_invalid": "the stored address is not one of this channel",
     "address_unknown": "the provider does not know the address",
@@ -29,6 +30,8 @@ REASONS: dict[str, str] = {
     "policy_refused": "the provider refuses the message",
     "too_large": "the message is larger than the provider takes",
     "unwritable": "its words could not be put together: a fault of this program",
+    "bounced": "the provider took it and sent it back later",
+    "undelivered": "the provider took it and says now that it could not deliver it",
     "not_configured": "this channel is not set up here",
     # unknown: handed over, the answer was lost
     "answer_lost": "the connection ended after the message was handed over, before the answer",
@@ -64,6 +67,10 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     link: str = ""
     #: where one click ends messages of this sort (never for an alarm)
     unsubscribe: str = ""
+    #: when the person last wrote to us on this channel
+    heard_us: int | None = None
+    #: where the provider reports what became of it
+    report_url: str = ""
     #: which rung of the ladder speaks
     rung: int = 0
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from alerts.channels.base import Channel
+from alerts.channels.contract import ContractChannel
 from alerts.channels.email import EmailChannel
+from alerts.channels.limits import Limited
+from alerts.channels.messenger import MessengerChannel
 from alerts.channels.sms import SmsChannel
 from alerts.channels.vapid import Vapid, ensure_vapid
+from alerts.channels.webhook import AppriseChannel, WebhookChannel
 from alerts.channels.webpush import WebPushChannel
 from alerts.settings import AlertSettings, SettingsError
 
@@ -30,7 +34,26 @@ def open_channels(settings: AlertSettings, *, data_dir: Path = _DATA_DIR) -> dic
         channels["webpush"] = WebPushChannel(settings.webpush, open_vapid(settings, data_dir))
     if settings.sms is not None:
         channels["sms"] = SmsChannel(settings.sms, password=read_secret(settings.sms.password_file))
-    return channels
+    for name in ("national_email", "emongolia", "voice"):
+        contract = getattr(settings, name)
+        if contract is not None:
+            channels[name] = ContractChannel(name, contract, key=read_secret(contract.key_file))
+    if settings.messenger is not None:
+        token = read_secret(settings.messenger.token_file)
+        channels["messenger"] = MessengerChannel(settings.messenger, token=token)
+    if settings.webhook is not None:
+        channels["webhook"] = WebhookChannel(settings.webhook)
+    if settings.apprise is not None:
+        channels["apprise"] = AppriseChannel(settings.apprise)
+    return {
+        name: Limited(channel, rate_per_s=getattr(getattr(settings, _table(name)), "rate_per_s", 0.0))
+        for name, channel in channels.items()
+    }
+
+
+def _table(channel: str) -> str:
+    """The settings' table of a channel."""
+    return "smtp" if channel == "email" else channel
 
 
 def open_vapid(settings: AlertSettings, data_dir: Path = _DATA_DIR) -> Vapid:
