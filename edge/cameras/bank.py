@@ -70,7 +70,9 @@ class Bank:
     def _each_against_the_rest(self) -> dict[str, float]:
         """What good pictures of this camera score against each other; NaN for a single reference."""
         if len(self.looks) < 2:
-            return {k: float("nan") for k in ("support", "support_low", "support_p10", "lost", "light_fit")}
+            return {
+                k: float("nan") for k in ("support", "support_low", "support_p10", "lost", "light_fit")
+            }
         rows = [self._place(look, skip=i) for i, look in enumerate(self.looks)]
         return {
             "support": float(np.mean([r["support"] for r in rows])),
@@ -117,8 +119,12 @@ class Bank:
             "empty": float(empty.sum() / textured.sum()),
             "lost_piece": lost_best,
             "lost_std": float(look.blocks_std[lost_size].mean()) if lost_size.any() else -1.0,
-            "lost_fine": float(np.quantile(look.blocks_fine[lost_size], 0.8)) if lost_size.any() else 0.0,
-            "kept_fine": float(np.quantile(look.blocks_fine[~lost_size], 0.8)) if not lost_size.all() else 0.0,
+            "lost_fine": float(np.quantile(look.blocks_fine[lost_size], 0.8))
+            if lost_size.any()
+            else 0.0,
+            "kept_fine": float(np.quantile(look.blocks_fine[~lost_size], 0.8))
+            if not lost_size.all()
+            else 0.0,
             "edge_ratio_p10": float(np.quantile(ratio[textured], 0.1)),
             "edge_ratio_p50": float(np.quantile(ratio[textured], 0.5)),
             "edge_ratio_p90": float(np.quantile(ratio[textured], 0.9)),
@@ -152,7 +158,15 @@ class Bank:
         for key in _NEAR:
             numbers[f"near_{key}"] = look.numbers[key] - near[key]
         like = self.looks[int(place.pop("nearest"))].numbers
-        for key in ("sharp_01", "sharp_02", "sharp_12", "sharp_best", "chroma_share", "chroma_spread", "mean"):
+        for key in (
+            "sharp_01",
+            "sharp_02",
+            "sharp_12",
+            "sharp_best",
+            "chroma_share",
+            "chroma_spread",
+            "mean",
+        ):
             numbers[f"like_{key}"] = look.numbers[key] - like[key]
         numbers |= place
         for key, value in self._among.items():
@@ -198,7 +212,9 @@ class Bank:
         shifted = support
         if 1.0 < shift < SMALL_WIDTH * 0.6:
             back = cv2.warpAffine(
-                look.normal, np.array([[1, 0, -dx], [0, 1, -dy]], np.float64), (SMALL_WIDTH, self.height)
+                look.normal,
+                np.array([[1, 0, -dx], [0, 1, -dy]], np.float64),
+                (SMALL_WIDTH, self.height),
             )
             best = self._support(_with_normal(look, back), None).best
             inside = np.ones_like(look.luma)
@@ -245,7 +261,13 @@ def _find_corners(normal: Plane) -> tuple[NDArray[np.float32], NDArray[np.uint8]
 
 def _orb(bank: Bank, look: Look) -> dict[str, float]:
     """Matched corners: how many agree on one displacement, and which."""
-    nothing = {"corners": 0.0, "corner_share": 0.0, "corner_move": -1.0, "corner_turn": 0.0, "corner_zoom": 0.0}
+    nothing = {
+        "corners": 0.0,
+        "corner_share": 0.0,
+        "corner_move": -1.0,
+        "corner_turn": 0.0,
+        "corner_zoom": 0.0,
+    }
     own = _find_corners(look.normal)
     if own is None:
         return nothing
@@ -308,13 +330,14 @@ def _largest(mask: NDArray[np.bool_]) -> tuple[float, NDArray[np.bool_]]:
 def _most_different(looks: list[Look], count: int) -> list[Look]:
     """Far apart in light, so that night, noon and infrared all stay."""
     vectors = np.array(
-        [[v.numbers["mean"] / 40, v.numbers["std"] / 20, v.numbers["chroma_share"] / 0.1] for v in looks]
+        [
+            [v.numbers["mean"] / 40, v.numbers["std"] / 20, v.numbers["chroma_share"] / 0.1]
+            for v in looks
+        ]
     )
     kept = [0]
     while len(kept) < count:
-        distance = np.min(
-            np.linalg.norm(vectors[:, None] - vectors[kept][None], axis=2), axis=1
-        )
+        distance = np.min(np.linalg.norm(vectors[:, None] - vectors[kept][None], axis=2), axis=1)
         distance[kept] = -1
         kept.append(int(np.argmax(distance)))
     return [looks[i] for i in sorted(kept)]

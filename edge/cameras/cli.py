@@ -47,7 +47,9 @@ def probe(
     json_lines: JsonOption = False,
     full: Annotated[bool, typer.Option("--full", help="Watch for some seconds and measure.")] = True,
     seconds: Annotated[float, typer.Option(min=0.5, max=60, help="How long to watch.")] = 3.0,
-    total: Annotated[float, typer.Option(min=1, max=120, help="Deadline of the whole probe, s.")] = 10.0,
+    total: Annotated[
+        float, typer.Option(min=1, max=120, help="Deadline of the whole probe, s.")
+    ] = 10.0,
     save: Annotated[Path | None, typer.Option(help="Write the first picture here (JPEG).")] = None,
 ) -> None:
     """Probe a camera: is it there, what does it send, how fast. Exit code 0 if a picture came."""
@@ -71,7 +73,9 @@ def probe(
         save.write_bytes(found.picture)
     shown = msgspec.structs.replace(found, picture=None)
     if json_lines:
-        _line({**msgspec.to_builtins(shown), "outcome": found.outcome, "meaning": MEANING[found.outcome]})
+        _line(
+            {**msgspec.to_builtins(shown), "outcome": found.outcome, "meaning": MEANING[found.outcome]}
+        )
     else:
         typer.echo(f"{found.outcome}: {MEANING[found.outcome]}  {found.url}")
         for name, value in msgspec.to_builtins(shown).items():
@@ -121,7 +125,9 @@ def judge(
 @app.command(name="judge-video")
 def judge_video(
     file: Annotated[Path, typer.Argument(help="A film: anything FFmpeg opens.")],
-    reference: Annotated[Path | None, typer.Option(help="Folder of good pictures of this camera.")] = None,
+    reference: Annotated[
+        Path | None, typer.Option(help="Folder of good pictures of this camera.")
+    ] = None,
     json_lines: JsonOption = False,
 ) -> None:
     """Judge a film: frozen, or what its pictures show."""
@@ -155,3 +161,26 @@ def train(
 
 def _rows(lines: Iterator[str]) -> list[str]:
     return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+
+
+@app.command()
+def watch(
+    cameras: Annotated[
+        Path, typer.Argument(help="A file: one camera a line, NAME URL [FOLDER OF GOOD PICTURES].")
+    ],
+    json_lines: JsonOption = False,
+    interval: Annotated[float, typer.Option(min=1, help="Seconds between probes.")] = 30.0,
+    once: Annotated[bool, typer.Option("--once", help="Visit each camera once and end.")] = False,
+) -> None:
+    """Watch cameras: a live table, or with --json a line for each thing that turns."""
+    _need_libraries()
+    from edge.cameras.command import watch_cameras
+
+    if not cameras.is_file():
+        raise _fail(cameras.name, "no such file")
+    with cameras.open() as file:
+        rows = [row.split(None, 2) for row in _rows(iter(file))]
+    bad = next((n for n, row in enumerate(rows, 1) if len(row) < 2), None)
+    if bad is not None or not rows:
+        raise _fail(cameras.name, f"line {bad or 1}: expected NAME URL [FOLDER]")
+    watch_cameras(rows, interval_s=interval, json_lines=json_lines, once=once)

@@ -143,10 +143,14 @@ def judge_film(path: Path, reference: Path | None = None) -> Judgement:
     evidence = {k: round(v, 4) for k, v in numbers.items()}
     kind = frozen(numbers)
     if kind is not None:
-        return Judgement(verdict="frozen", confidence=kind[1], evidence={**evidence, f"frozen_{kind[0]}": 1.0})
+        return Judgement(
+            verdict="frozen", confidence=kind[1], evidence={**evidence, f"frozen_{kind[0]}": 1.0}
+        )
     if reference is None:
         alive = numbers.get("groups", 0) >= 2 or numbers["equal_share"] < 0.5
-        return Judgement(verdict="ok" if alive else "unknown", confidence=0.8 if alive else 0.0, evidence=evidence)
+        return Judgement(
+            verdict="ok" if alive else "unknown", confidence=0.8 if alive else 0.0, evidence=evidence
+        )
     good = [read(p) for p in find(reference)]
     if not good:
         raise CameraError("--reference", "no picture in the folder")

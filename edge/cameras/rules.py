@@ -22,7 +22,11 @@ def rule(n: Mapping[str, float]) -> tuple[str, float]:
         return "defocused", 0.75
     if lost > 0.25 and (n["empty"] > 0.25 or n["lost_piece"] > 0.25):
         return "covered", 0.7
-    if n["under_chroma_share"] > 0.02 and n["self_chroma_spread"] < 1.5 and n["coloured_over_grey"] > 0.2:
+    if (
+        n["under_chroma_share"] > 0.02
+        and n["self_chroma_spread"] < 1.5
+        and n["coloured_over_grey"] > 0.2
+    ):
         return "colour_lost", 0.8
     if n["under_weakest_channel"] > 0.25:
         return "colour_lost", 0.8

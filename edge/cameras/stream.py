@@ -124,7 +124,9 @@ def _rtsp(address: Address, request: Request, seen: _Seen, deadline: float) -> O
     }  # fmt: skip
     try:
         container = av.open(
-            address.secret_url, options=options, timeout=(min(left, request.packet_s + 1), request.packet_s)
+            address.secret_url,
+            options=options,
+            timeout=(min(left, request.packet_s + 1), request.packet_s),
         )
     except (av.FFmpegError, OSError, ValueError) as error:
         return _open_outcome(error) or diagnose(address, deadline)
@@ -164,7 +166,9 @@ def _watch(container: Any, request: Request, seen: _Seen, deadline: float) -> Ou
                 _note(packet, seen, now)
                 if packet.is_keyframe and (seen.picture is None or request.depth == "full"):
                     failures += _picture(packet, seen)
-            if seen.picture is not None and (request.depth == "cheap" and len(seen.times) >= 2 or now > end):
+            if seen.picture is not None and (
+                (request.depth == "cheap" and len(seen.times) >= 2) or now > end
+            ):
                 return "reachable"
             if now > end or len(seen.sizes) > MAX_PACKETS or failures > 20:
                 break
@@ -370,6 +374,8 @@ def _http_picture(jpeg: bytes, kind: str, seen: _Seen) -> Outcome | None:
         return "too_large" if error.reason == "too_large" else "undecodable"
     seen.picture = picture
     seen.size = (picture.shape[1], picture.shape[0])
-    seen.codec = "mjpeg" if kind.startswith("multipart") or "jpeg" in kind else kind.removeprefix("image/")
+    seen.codec = (
+        "mjpeg" if kind.startswith("multipart") or "jpeg" in kind else kind.removeprefix("image/")
+    )
     seen.first_picture_s = now - seen.began
     return None

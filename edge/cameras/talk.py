@@ -58,7 +58,9 @@ class Address:
         path = parts.path + (f"?{parts.query}" if parts.query else "")
         user = unquote(parts.username) if parts.username is not None else None
         password = unquote(parts.password) if parts.password is not None else None
-        return cls(parts.scheme, parts.hostname, port or PORTS[parts.scheme], path or "/", user, password)
+        return cls(
+            parts.scheme, parts.hostname, port or PORTS[parts.scheme], path or "/", user, password
+        )
 
     def __str__(self) -> str:
         """The URL without credentials; a query may hold a password, so only its presence is told."""
@@ -152,14 +154,18 @@ class Talk:
                 raise TalkError("closed" if not data else "not_understood")
             data += more
             head_size = len(data) if b"\r\n\r\n" not in data else data.index(b"\r\n\r\n")
-            if head_size > MAX_HEADER_BYTES or not (b"RTSP".startswith(data[:4]) or b"HTTP".startswith(data[:4])):
+            if head_size > MAX_HEADER_BYTES or not (
+                b"RTSP".startswith(data[:4]) or b"HTTP".startswith(data[:4])
+            ):
                 raise TalkError("not_understood")
         head, _, self._buffer = data.partition(b"\r\n\r\n")
         lines = head.decode("latin-1").split("\r\n")
         match = re.fullmatch(r"(RTSP|HTTP)/\d\.\d (\d{3})(?: .*)?", lines[0])
         if match is None:
             raise TalkError("not_understood")
-        pairs = [(k.strip().lower(), v.strip()) for k, _, v in (line.partition(":") for line in lines[1:])]
+        pairs = [
+            (k.strip().lower(), v.strip()) for k, _, v in (line.partition(":") for line in lines[1:])
+        ]
         asks = tuple(v for k, v in pairs if k == "www-authenticate")
         return Reply(match[1], int(match[2]), dict(pairs), asks)
 
@@ -184,7 +190,9 @@ def connect_outcome(error: OSError) -> str:
     return "no_route"
 
 
-def answer_challenge(address: Address, method: str, uri: str, challenges: tuple[str, ...]) -> str | None:
+def answer_challenge(
+    address: Address, method: str, uri: str, challenges: tuple[str, ...]
+) -> str | None:
     """The Authorization header for these challenges; None if there is no user or no known scheme."""
     if address.user is None:
         return None

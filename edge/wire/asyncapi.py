@@ -68,6 +68,9 @@ DEVICE_TOPICS: Final[dict[str, DeviceTopic]] = {
     "SirenCommand": DeviceTopic(
         topics.siren_topic("{address}", "command"), True, False, "Sound, for so long; stop; or a test."
     ),
+    "CameraState": DeviceTopic(
+        topics.camera_topic("{address}"), True, True, "A camera's health: separate facts."
+    ),
     "SirenState": DeviceTopic(
         topics.siren_topic("{address}", "state"), False, True, "What the siren does, after each order."
     ),
@@ -162,6 +165,21 @@ def device_schemas() -> dict[str, Any]:
         "DetectorAnswer": {
             "type": "object",
             "properties": {"id": {"type": "string", "description": "of the command"}},
+        },
+        "CameraState": {
+            "type": "object",
+            "properties": {
+                "summary": {"enum": ["ok", "degraded", "faulty", "unknown", "maintenance"]},
+                **{
+                    name: {"type": ["boolean", "null"]}
+                    for name in (
+                        "reachable", "advancing", "changing", "well_exposed", "in_focus", "in_place",
+                        "as_registered",
+                    )  # fmt: skip
+                },
+                "reason": {"type": "string", "maxLength": 500},
+                "evidence": {"type": "object", "additionalProperties": {"type": "number"}},
+            },
         },
         "SirenCommand": {
             "type": "object",

@@ -30,7 +30,7 @@ AlarmKind = Literal[
     "co_exposure", "test",
     # trouble
     "low_battery", "tamper", "fault", "end_of_life", "needs_cleaning", "lost", "never_seen",
-    "siren_fault",
+    "siren_fault", "camera_offline", "camera_fault",
 ]  # fmt: skip
 CLASS_OF: dict[AlarmKind, AlarmClass] = {
     "smoke": "alarm",
@@ -46,6 +46,8 @@ CLASS_OF: dict[AlarmKind, AlarmClass] = {
     "lost": "trouble",
     "never_seen": "trouble",
     "siren_fault": "trouble",
+    "camera_offline": "trouble",
+    "camera_fault": "trouble",
 }
 Transition = Literal["raise", "update", "clear"]
 Lane = Literal["events", "frames"]
@@ -106,8 +108,32 @@ class DeviceFact(msgspec.Struct, frozen=True, kw_only=True):
     proposed_deadline_s: float | None = None
 
 
+class CameraFact(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a camera: separate facts (None: not known), and one word for all of them.
+
+    ``camera`` is an opaque id like a detector's; ``address`` never holds credentials. ``reason`` and
+    ``evidence`` are what the last change rests on.
+    """
+
+    camera: Id
+    address: Annotated[str, msgspec.Meta(max_length=200)]
+    summary: Literal["ok", "degraded", "faulty", "unknown", "maintenance"]
+    reachable: bool | None = None
+    #: pictures come
+    advancing: bool | None = None
+    #: and are not the same again and again
+    changing: bool | None = None
+    well_exposed: bool | None = None
+    in_focus: bool | None = None
+    #: neither turned away nor covered
+    in_place: bool | None = None
+    as_registered: bool | None = None
+    reason: Annotated[str, msgspec.Meta(max_length=500)] = ""
+    evidence: Numbers = {}
+
+
 class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """A transition, on the events lane. Exactly one of ``alarm``, ``device``, ``note`` is set.
+    """A transition, on the events lane. Exactly one of ``alarm``, ``device``, ``note``, ``camera`` is set.
 
     Key: (site, epoch, lane "events", seq). ``age_ms`` is the event's age at sending by the edge's
     monotonic clock (None: unknown, it lived through a reboot); live or history is judged by it.
@@ -121,6 +147,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     transition: Transition
     alarm: Alarm | None = None
     device: DeviceFact | None = None
+    camera: CameraFact | None = None
     #: something about the site itself: ``spool_reset``, ``thinned``, ``clock_stepped``, …
     note: str | None = None
     note_values: dict[str, Any] = {}

@@ -8,6 +8,8 @@ On the site's own broker (native devices):
 
     utaa/v1/detector/<address>/reading | status | command | answer
     utaa/v1/siren/<address>/command | state
+    utaa/v1/home/<site>/<detector or site>/state | status    (for a home hub)
+    utaa/v1/camera/<address>/state
 """
 
 from __future__ import annotations
@@ -64,3 +66,13 @@ def detector_topic(address: str, leaf: Literal["reading", "status", "command", "
 def siren_topic(address: str, leaf: Literal["command", "state"]) -> str:
     """A siren's topic on its site's broker."""
     return f"{ROOT}/siren/{address}/{leaf}"
+
+
+def camera_topic(address: str, leaf: Literal["state"] = "state") -> str:
+    """A camera's health on its site's broker: what the watchman says, or another program."""
+    return f"{ROOT}/camera/{address}/{leaf}"
+
+
+def hub_topic(site: str, ident: str, leaf: Literal["state", "status"]) -> str:
+    """Where a home hub finds the state of a detector, or of the site under its own name."""
+    return f"{ROOT}/home/{site}/{ident}/{leaf}"

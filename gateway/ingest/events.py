@@ -171,9 +171,10 @@ class EventLane:
     async def _apply_event(
         self, session: AsyncSession, event: Event, outcome: _Outcome, now_us: int
     ) -> None:
-        said = [part for part in (event.alarm, event.device, event.note) if part is not None]
+        parts = (event.alarm, event.device, event.note, event.camera)
+        said = [part for part in parts if part is not None]
         if len(said) != 1:
-            raise WireError("inconsistent", f"{len(said)} of alarm, device and note; expected one")
+            raise WireError("inconsistent", f"{len(said)} of alarm, device, note and camera; expected one")
         if event.alarm is not None:
             await sites.check_owner(session, event.site, event.alarm.detector)
         if event.device is not None:
@@ -194,6 +195,11 @@ class EventLane:
                 policy=self._city.policy,
             )
             _note_applied(outcome, applied, event.site)
+        elif event.camera is not None:
+            fact = event.camera
+            outcome.live.append(
+                ("site", {"site": event.site, "camera": fact.camera, "summary": fact.summary})
+            )
         else:
             await self._apply_note(session, event, outcome, now_us)
         await sites.ensure_epoch(session, event.site, event.epoch, now_us=now_us)

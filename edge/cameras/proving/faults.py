@@ -62,12 +62,16 @@ def covered(rng: np.random.Generator, picture: Picture) -> Picture:
     if shape == "ice":
         tone = 90 + 110 * min(dim, 1.0)
     colour = np.clip(tone + rng.uniform(-40, 40, 3) * (shape != "ice"), 22, 250).astype(np.float32)
-    cover = colour + _smooth(rng, height, width, int(max(width // 8, 8)))[..., None] * rng.uniform(3, 22)
+    cover = colour + _smooth(rng, height, width, int(max(width // 8, 8)))[..., None] * rng.uniform(
+        3, 22
+    )
     if shape == "cloth":
         pitch = rng.uniform(3, 9)
         yy, xx = np.mgrid[0:height, 0:width].astype(np.float32)
         weave = np.sin(xx / pitch) * np.sin(yy / pitch)
-        cover = cover + cv2.GaussianBlur(weave, (0, 0), rng.uniform(0.8, 2.5))[..., None] * rng.uniform(0, 5)
+        cover = cover + cv2.GaussianBlur(weave, (0, 0), rng.uniform(0.8, 2.5))[..., None] * rng.uniform(
+            0, 5
+        )
     if float(picture.std(axis=2).mean()) < 2.0:
         cover = np.repeat(cover.mean(axis=2, keepdims=True), 3, axis=2)
     out = base * (1 - mask[..., None]) + cover * mask[..., None]

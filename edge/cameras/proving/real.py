@@ -46,7 +46,10 @@ class Place:
 def places(opencv_samples: Path | None) -> list[Place]:
     """What can be found, by name."""
     found: list[Place] = []
-    for module, folder, names in (("skimage", "data", _SKIMAGE), ("sklearn", "datasets/images", _SKLEARN)):
+    for module, folder, names in (
+        ("skimage", "data", _SKIMAGE),
+        ("sklearn", "datasets/images", _SKLEARN),
+    ):
         try:
             home = Path(need(module).__file__).parent / folder
         except PartMissing:

@@ -103,7 +103,9 @@ def _texture(rng: np.random.Generator, height: int, width: int, cell: int) -> Pl
     return np.clip(big / 2.0, -1, 1).astype(np.float32)
 
 
-def _colour(rng: np.random.Generator, low: float, high: float, tint: float) -> tuple[float, float, float]:
+def _colour(
+    rng: np.random.Generator, low: float, high: float, tint: float
+) -> tuple[float, float, float]:
     base = rng.uniform(low, high)
     shift = rng.uniform(-tint, tint, 3)
     blue, green, red = (float(np.clip(base + s, 0.02, 0.98)) for s in shift)
@@ -246,7 +248,12 @@ def _draw_building(
             albedo, (x0 + 5, base - 26, max(wide // 2, 20), 14), _colour(rng, 0.3, 0.7, 0.3), -1
         )
         cv2.putText(
-            albedo, "".join(rng.choice(list("ABCEHKMOPTX"), 6)), (x0 + 8, base - 14), 0, 0.42, (0.9, 0.9, 0.9)
+            albedo,
+            "".join(rng.choice(list("ABCEHKMOPTX"), 6)),
+            (x0 + 8, base - 14),
+            0,
+            0.42,
+            (0.9, 0.9, 0.9),
         )
 
 
@@ -256,7 +263,9 @@ def _draw_ger(
     x, y = int(rng.uniform(0, CANVAS_WIDTH)), horizon + int(rng.uniform(30, 170))
     r = int(20 + 60 * (y - horizon) / 170)
     cv2.rectangle(albedo, (x - r, y - r // 2), (x + r, y), (0.78, 0.8, 0.82), -1)
-    roof = np.array([[x - r, y - r // 2], [x - r // 4, y - r], [x + r // 4, y - r], [x + r, y - r // 2]])
+    roof = np.array(
+        [[x - r, y - r // 2], [x - r // 4, y - r], [x + r // 4, y - r], [x + r, y - r // 2]]
+    )
     cv2.fillPoly(albedo, [roof.astype(np.int32)], (0.68, 0.7, 0.72))
     cv2.fillPoly(sky, [roof.astype(np.int32)], 0.0)
     cv2.rectangle(sky, (x - r, y - r // 2), (x + r, y), 0.0, -1)
@@ -313,9 +322,7 @@ def _car(canvas: Plane, x: int, y: int, scale: float, colour: tuple[float, float
     w, h = int(85 * scale), int(30 * scale)
     cv2.rectangle(canvas, (x - w // 2, y - h), (x + w // 2, y - h // 5), colour, -1)
     cv2.rectangle(canvas, (x - w // 4, y - int(1.8 * h)), (x + w // 4, y - h), colour, -1)
-    cv2.rectangle(
-        canvas, (x - w // 5, y - int(1.65 * h)), (x + w // 5, y - h), (0.12, 0.1, 0.1), -1
-    )
+    cv2.rectangle(canvas, (x - w // 5, y - int(1.65 * h)), (x + w // 5, y - h), (0.12, 0.1, 0.1), -1)
     for side in (-1, 1):
         cv2.circle(canvas, (x + side * w // 3, y - h // 6), max(h // 4, 1), (0.04, 0.04, 0.04), -1)
 

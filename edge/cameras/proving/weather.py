@@ -9,7 +9,16 @@ import cv2
 import numpy as np
 
 from edge.cameras.proving.scenes import (
-    HEIGHT, HOME, WIDTH, Moment, Picture, Plane, Scene, View, _car, daylight,
+    HEIGHT,
+    HOME,
+    WIDTH,
+    Moment,
+    Picture,
+    Plane,
+    Scene,
+    View,
+    _car,
+    daylight,
 )  # fmt: skip
 
 
@@ -64,7 +73,9 @@ def develop(scene: Scene, moment: Moment, light: Plane, exposure: float = 1.0) -
     return np.clip(shown, 0, 255).astype(np.uint8)
 
 
-def camera_output(scene: Scene, picture: Picture, moment: Moment, quality: int | None = None) -> Picture:
+def camera_output(
+    scene: Scene, picture: Picture, moment: Moment, quality: int | None = None
+) -> Picture:
     """Size, clock overlay and compression of this camera."""
     out = cv2.resize(picture, scene.size, interpolation=cv2.INTER_AREA if scene.size[0] < WIDTH else 1)
     if scene.overlay:
@@ -205,13 +216,19 @@ def _streaks(rng: np.random.Generator, light: Plane, moment: Moment) -> None:
     slant = float(rng.uniform(-6, 6))
     for _ in range(int(moment.rain * 260)):
         x, y = int(rng.integers(0, WIDTH)), int(rng.integers(0, HEIGHT))
-        cv2.line(layer, (x, y), (int(x + slant), int(y + rng.uniform(10, 28))), float(rng.uniform(0.1, 0.4)))
+        cv2.line(
+            layer, (x, y), (int(x + slant), int(y + rng.uniform(10, 28))), float(rng.uniform(0.1, 0.4))
+        )
     layer = cv2.GaussianBlur(layer, (0, 0), 0.6)[..., None]
     light *= 1 - layer * np.float32(0.6)
     light += layer * np.float32(light.mean() * 1.6)
     if rng.random() < 0.5 * moment.rain:  # drops on the lens
         for _ in range(int(rng.integers(1, 7))):
-            x, y, r = int(rng.integers(0, WIDTH)), int(rng.integers(0, HEIGHT)), int(rng.integers(6, 22))
+            x, y, r = (
+                int(rng.integers(0, WIDTH)),
+                int(rng.integers(0, HEIGHT)),
+                int(rng.integers(6, 22)),
+            )
             mask = np.zeros((HEIGHT, WIDTH), np.float32)
             cv2.circle(mask, (x, y), r, 1.0, -1)
             mask = cv2.GaussianBlur(mask, (0, 0), 2)[..., None]
@@ -222,7 +239,9 @@ def _traffic(rng: np.random.Generator, surface: Plane, moment: Moment, road_top:
     for _ in range(moment.traffic):
         y = int(rng.uniform(max(road_top, 40) + 20, HEIGHT + 20))
         scale = 0.2 + max(0.0, (y - road_top) / (HEIGHT - road_top + 1.0)) * 0.9
-        tone = tuple(float(v) for v in np.clip(rng.uniform(0.1, 0.85) + rng.uniform(-0.2, 0.2, 3), 0.02, 0.95))
+        tone = tuple(
+            float(v) for v in np.clip(rng.uniform(0.1, 0.85) + rng.uniform(-0.2, 0.2, 3), 0.02, 0.95)
+        )
         x = int(rng.uniform(-20, WIDTH + 20))
         if rng.random() < 0.6:
             _car(surface, x, y, scale, tone)  # type: ignore[arg-type]  # three of them

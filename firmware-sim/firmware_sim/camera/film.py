@@ -100,7 +100,9 @@ def _av() -> Any:
     try:
         return importlib.import_module("av")
     except ImportError:
-        raise SimulatorError("sim camera", "PyAV is not installed; pip install 'utaa[cameras]'") from None
+        raise SimulatorError(
+            "sim camera", "PyAV is not installed; pip install 'utaa[cameras]'"
+        ) from None
 
 
 def _jpeg(rgb: np.ndarray[Any, Any]) -> bytes:
@@ -164,6 +166,8 @@ def _fragments(nal: bytes, codec: str) -> list[bytes]:
         indicator, kind, body = bytes([nal[0] & 0x81 | 49 << 1, nal[1]]), nal[0] >> 1 & 63, nal[2:]
     parts = [body[i : i + size] for i in range(0, len(body), size)]
     return [
-        indicator + bytes([(0x80 if i == 0 else 0) | (0x40 if i == len(parts) - 1 else 0) | kind]) + part
+        indicator
+        + bytes([(0x80 if i == 0 else 0) | (0x40 if i == len(parts) - 1 else 0) | kind])
+        + part
         for i, part in enumerate(parts)
     ]

@@ -34,7 +34,10 @@ class Street:
         canvas[horizon:] += rng.normal(0, 9, (height - horizon, width, 1))
         for _ in range(9):
             x, wide = int(rng.uniform(0, width * 0.92)), int(width * rng.uniform(0.06, 0.2))
-            top, base = int(horizon * rng.uniform(0.1, 0.7)), horizon + int(rng.uniform(0, height * 0.1))
+            top, base = (
+                int(horizon * rng.uniform(0.1, 0.7)),
+                horizon + int(rng.uniform(0, height * 0.1)),
+            )
             canvas[top:base, x : x + wide] = rng.uniform(70, 200, 3)
             pitch = max(int(width * rng.uniform(0.012, 0.025)), 5)
             for wy in range(top + 4, base - pitch, pitch + 3):
@@ -46,7 +49,9 @@ class Street:
             canvas[part : part + 10, middle - half : middle + half] = (205, 205, 190)
         return canvas
 
-    def picture(self, number: int, *, at_s: float, clock: int, fault: str | None, night: bool) -> Picture:
+    def picture(
+        self, number: int, *, at_s: float, clock: int, fault: str | None, night: bool
+    ) -> Picture:
         """Picture ``number``: traffic by ``at_s``, the clock shows ``clock`` seconds."""
         rng = np.random.default_rng([82, self._seed, number])
         dy, dx = (int(s * 0.2) for s in (self.height, self.width))
@@ -69,7 +74,9 @@ class Street:
         low = max(x + wide // 4, 0)
         scene[y - tall // 2 : y, low : max(x + 3 * wide // 4, low)] = (60, 60, 75)
 
-    def _spoil(self, scene: NDArray[np.float32], fault: str | None, rng: np.random.Generator) -> NDArray[np.float32]:
+    def _spoil(
+        self, scene: NDArray[np.float32], fault: str | None, rng: np.random.Generator
+    ) -> NDArray[np.float32]:
         if fault == "dark":
             return scene * np.float32(0.04) + 3
         if fault == "over_exposed":

@@ -80,7 +80,9 @@ class Server:
     async def __aenter__(self) -> Server:
         for camera in self.cameras.values():
             await asyncio.to_thread(camera.film)
-        self._server = await asyncio.start_server(self._serve, self._host, self._asked_port, limit=MAX_REQUEST)
+        self._server = await asyncio.start_server(
+            self._serve, self._host, self._asked_port, limit=MAX_REQUEST
+        )
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -137,7 +139,9 @@ class _Conversation:
                 head = await self._reader.readuntil(b"\r\n\r\n")
                 while head[:1] == b"$":  # receiver reports of the client, between requests
                     size = int.from_bytes(head[2:4], "big") + 4
-                    head = head[size:] if len(head) > size else await self._reader.readuntil(b"\r\n\r\n")
+                    head = (
+                        head[size:] if len(head) > size else await self._reader.readuntil(b"\r\n\r\n")
+                    )
                 if not await self._answer(head.decode("latin-1")):
                     return
         finally:
@@ -151,7 +155,13 @@ class _Conversation:
         if match is None:
             return False
         method, target, protocol = match.groups()
-        path = re.sub(r"^\w+://[^/]*/?", "", target).lstrip("/").partition("/track")[0].partition("?")[0].strip("/")
+        path = (
+            re.sub(r"^\w+://[^/]*/?", "", target)
+            .lstrip("/")
+            .partition("/track")[0]
+            .partition("?")[0]
+            .strip("/")
+        )
         camera = self._server.cameras.get(path)
         number = re.search(r"(?im)^cseq:\s*(\d+)", text)
         say = _Reply(self._writer, protocol, number[1] if number else "")
@@ -216,7 +226,9 @@ class _Conversation:
         first = md5(f"{camera.user}:camera:{camera.password}")
         second = md5(f"{method}:{said.get('uri', '')}")
         wanted = md5(f"{first}:{self._nonce}:{second}")
-        return said.get("nonce") == self._nonce and secrets.compare_digest(said.get("response", ""), wanted)
+        return said.get("nonce") == self._nonce and secrets.compare_digest(
+            said.get("response", ""), wanted
+        )
 
     async def _rtsp(self, method: str, camera: Camera, say: _Reply, target: str) -> bool:
         session = {"Session": self._session}
@@ -265,7 +277,9 @@ class _Conversation:
                     sent += 1
                     continue
                 place = at % (round(rate) if fault == "repeat" else len(made.units))
-                stamp = int((sent - (40 if fault == "time_back" and sent % 50 > 45 else 0)) * 90000 / rate)
+                stamp = int(
+                    (sent - (40 if fault == "time_back" and sent % 50 > 45 else 0)) * 90000 / rate
+                )
                 packets = rtp_packets(
                     made.units[place], sequence=sequence, timestamp=stamp, ssrc=ssrc, codec=made.codec
                 )
@@ -326,10 +340,14 @@ def _description(made: Film, fault: str | None) -> bytes:
     sets = [base64.b64encode(p).decode() for p in made.parameters]
     if made.codec == "h264":
         name, profile = "H264", made.parameters[0][1:4].hex()
-        parameters = f"packetization-mode=1;profile-level-id={profile};sprop-parameter-sets={','.join(sets)}"
+        parameters = (
+            f"packetization-mode=1;profile-level-id={profile};sprop-parameter-sets={','.join(sets)}"
+        )
     else:
         name = "H265"
-        parameters = ";".join(f"sprop-{n}={v}" for n, v in zip(("vps", "sps", "pps"), sets, strict=True))
+        parameters = ";".join(
+            f"sprop-{n}={v}" for n, v in zip(("vps", "sps", "pps"), sets, strict=True)
+        )
     lines += [
         "m=video 0 RTP/AVP 96", f"a=rtpmap:96 {name}/90000", f"a=fmtp:96 {parameters}",
         "a=framerate:50", "a=control:track1",
