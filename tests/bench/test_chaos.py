@@ -23,7 +23,7 @@ def _must_hold(report: Report, cycles: int) -> None:
     assert found["accepted"] == found["stored"] > 0
     promises = ("lost", "doubled", "wrong_alarms", "told_twice", "untold")
     assert {name: found[name] for name in promises} == dict.fromkeys(promises, 0)
-    assert found["alarms"] == found["mails"] or found["unknown_attempts"] > 0
+    assert found["mails"] >= found["alarms"] == 2 * cycles  # later rungs of the ladder add more
     assert found["faults"]
 
 

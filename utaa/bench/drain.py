@@ -36,7 +36,7 @@ _OFFLINE_US = 72 * 3600 * US_PER_S
 #: Batches under way to the agent while the arrears are made.
 _WINDOW = 40
 _FIRST_FIRE_S = 0.1
-_BETWEEN_FIRES_S = 0.2
+_BETWEEN_FIRES_S = 0.1
 _RECONNECT_S = 120.0
 _FILL_S, _DRAIN_S, _MAIL_S = 900.0, 3600.0, 120.0
 
@@ -227,7 +227,7 @@ async def _drain(
     used = meter.read()
     stored = await _stored(box, arrears) if wait_for_all else None
     took = [arrears.accepted_s[n] - lit for n, lit in arrears.lit_s.items() if n in arrears.accepted_s]
-    expected = behind + len(arrears.lit_s)
+    expected = arrears.made + arrears.more + len(arrears.lit_s)
     report.figures |= {
         "drained_s": None if drained_s is None else round(drained_s, 1),
         "readings_per_s": round(behind / drained_s) if drained_s else None,

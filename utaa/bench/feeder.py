@@ -88,7 +88,7 @@ def values(
         "co_ppm": (phase % 37) / 10,
         "optical_density_db_m": (phase % 11) / 1000,
         "temperature_c": 18 + (phase % 53) / 10,
-        "battery_pct": 100.0 - (np.arange(order.each) % 60),
+        "battery_pct": np.asarray(100 - np.arange(order.each) % 60, np.float64),
     }
 
 
