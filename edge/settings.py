@@ -48,6 +48,20 @@ class SourceSettings(BaseModel):
 
     name: str = Field(description="native, zigbee2mqtt, … (``utaa edge decode --help`` lists them)")
     options: dict[str, Any] = Field(default={}, description="options of that source")
+    options_file: Path | None = Field(default=None, description="a TOML file with further options")
+
+
+class HomeHubSettings(BaseModel):
+    """What Home Assistant and hubs like it are shown on the site's broker."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    prefix: str = Field(
+        default="homeassistant", pattern=r"^[^+#]+$", description="the hub's discovery prefix"
+    )
+    detectors: list[str] | None = Field(
+        default=None, description="addresses of those shown; unset: every registered one of the site"
+    )
 
 
 class EdgeSettings(BaseSettings):
@@ -69,6 +83,9 @@ class EdgeSettings(BaseSettings):
     city_broker: BrokerSettings = Field(default=BrokerSettings(), description="where the city is")
     sources: tuple[SourceSettings, ...] = Field(
         default=(SourceSettings(name="native"),), min_length=1, description="protocols of detectors"
+    )
+    home_hub: HomeHubSettings | None = Field(
+        default=None, description="show a home hub every registered detector; unset: do not"
     )
     quota_mb: int = Field(default=512, ge=4, description="the spool's room on disk")
     frame_readings: int = Field(default=500, ge=1, le=MAX_READINGS, description="readings in a frame")

@@ -17,8 +17,9 @@ from edge.agent.intake import Intake
 from edge.agent.orders import Orders
 from edge.agent.timeline import AlarmTime, ClockSync, boot_id
 from edge.link import BrokerAddress, Ears, Link
+from edge.outputs import HomeHub
 from edge.settings import BrokerSettings, EdgeSettings
-from edge.sources import Router, build
+from edge.sources import Router, build, read_options
 from edge.spool import DataFolder, Room, Spool, SpoolFull, Written
 from edge.spool.thinning import RULE
 from edge.wire.clock import US_PER_S, Clock
@@ -72,7 +73,12 @@ class Agent:
 
     def _new_core(self) -> Core:
         sources = [
-            build(source.name, self._settings.site, source.options) for source in self._settings.sources
+            build(
+                source.name,
+                self._settings.site,
+                {**source.options, **read_options(source.options_file)},
+            )
+            for source in self._settings.sources
         ]
         time = AlarmTime(
             self._clock,
@@ -88,7 +94,14 @@ class Agent:
             time=time,
             config=self._kept_config(),
             synced=self._sync.synced,
+            hub=self._new_hub(),
         )
+
+    def _new_hub(self) -> HomeHub | None:
+        wanted = self._settings.home_hub
+        if wanted is None:
+            return None
+        return HomeHub(self._settings.site, wanted.prefix, wanted.detectors)
 
     def _kept_config(self) -> SiteConfig:
         try:

@@ -28,7 +28,8 @@ def run(
     ] = None,
     city_broker: Annotated[str | None, typer.Option(help="HOST[:PORT] of the city's broker")] = None,
     source: Annotated[
-        list[str] | None, typer.Option(help="protocol to listen to; may be given again")
+        list[str] | None,
+        typer.Option(help="NAME or NAME=FILE.toml: protocol to listen to; may be given again"),
     ] = None,
     quota_mb: Annotated[int | None, typer.Option(help="the spool's room on disk, MB")] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file with a table [edge]")] = None,
@@ -41,12 +42,15 @@ def run(
             data_dir=data,
             site_broker=_broker(site_broker, "--site-broker"),
             city_broker=_broker(city_broker, "--city-broker"),
-            sources=[{"name": name} for name in source] if source else None,
+            sources=[_source(text) for text in source] if source else None,
             quota_mb=quota_mb,
         )
         clock = clock_from_text(os.environ.get(CLOCK_VARIABLE))
     except (SettingsError, ValueError) as error:
-        fail(str(error), 2)
+        nameless = "site: Field required" in str(error)
+        fail(
+            "this site has no name: give --site NAME, or site in [edge]" if nameless else str(error), 2
+        )
     log_to_stderr(settings.log_level)
     serve(settings, clock)
 
@@ -74,6 +78,12 @@ def serve(settings: EdgeSettings, clock: Any) -> None:
         fail(f"the disk is full ({errors.exceptions[0]}): free some room", 4)
     finally:
         folder.release()
+
+
+def _source(text: str) -> dict[str, Any]:
+    """NAME, or NAME=FILE with the source's options."""
+    name, equals, file = text.partition("=")
+    return {"name": name, "options_file": file} if equals else {"name": name}
 
 
 def _broker(text: str | None, option: str) -> dict[str, Any] | None:

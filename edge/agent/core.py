@@ -33,7 +33,7 @@ from edge.alarms import (
     resumed,
     step,
 )
-from edge.outputs import OUTPUTS_TARGET
+from edge.outputs import OUTPUTS_TARGET, HomeHub
 from edge.sources import Decoded, RawMessage, Router
 from edge.sources.base import ALARM_FLAGS, Action, Order
 from edge.spool import BadSample, Batch, Draft, Spool
@@ -76,7 +76,10 @@ class Core:
         time: AlarmTime,
         config: SiteConfig,
         synced: Callable[[], bool],
+        hub: HomeHub | None = None,
     ) -> None:
+        self.hub = hub
+        self._hub_due = True
         self._router = router
         self._clock = clock
         self._synced = synced
@@ -323,6 +326,19 @@ class Core:
     def _configure_outputs(self) -> None:
         config = self.config
         self.sounding.configure(config.outputs, config.detectors, self.devices.fact)
+        self._configure_hub()
+
+    def _configure_hub(self) -> None:
+        if self.hub is not None:
+            self.hub.configure(self.config.detectors, self.devices.fact)
+            self._hub_due = True
+
+    def connected(self, there: bool) -> None:
+        """The site's broker came or went."""
+        self.sounding.connected(there)
+        if there and self.hub is not None:
+            self.hub.unsure()
+            self._hub_due = True
 
     def _settings_of(self, detector: str) -> Settings:
         """How it is judged; lost after what the city says, else the device itself, else its source."""
@@ -393,6 +409,7 @@ class Core:
             return
         self.batch.drafts.append(draft)
         self.sounding.stirred = True
+        self._hub_due = True
         key = (detector, change.kind)
         self.batch.active[key] = self.book.active.get(key)
         if CLASS_OF[change.kind] == "alarm" or change.transition == "raise":
@@ -445,6 +462,8 @@ class Core:
             self._configure_outputs()
         if news.changed is not None:
             self.batch.devices[fact.detector] = news.changed
+            if news.telling and fact.detector in self.config.detectors:
+                self._configure_hub()
             if fact.detector in self.states and _rhythm(before) != _rhythm(news.changed):
                 self._decide(fact.detector, self._settings_of(fact.detector), now_us)
             if fact.detector not in self.config.detectors and news.telling:
@@ -573,6 +592,9 @@ class Core:
         if report is not None:
             failed = sorted(detector for detector, works in report.items() if not works)
             self.note("outputs_tested", {"tested": len(report), "failed": failed})
+        if self.hub is not None and self._hub_due:
+            self._hub_due = False
+            orders = [*orders, *self.hub.orders(self.alarms())]
         if self.outbox:
             orders = [*orders, *self.outbox]
             self.outbox.clear()

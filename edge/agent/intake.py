@@ -320,6 +320,8 @@ class Intake:
         client.on_connect = self._handle_connect
         client.on_disconnect = self._handle_disconnect
         client.on_message = self._handle_message
+        if self._core.hub is not None:
+            client.will_set(self._core.hub.status_topic, b"offline", qos=1, retain=True)
         if self._broker.username is not None:
             client.username_pw_set(self._broker.username, self._broker.password)
         if self._broker.tls is not None:
@@ -345,7 +347,7 @@ class Intake:
         kept_s = REDELIVERY_S if flags.session_present else 0.0
         self._redelivery_until_s = time.monotonic() + kept_s
         self._core.hears(True)
-        self._core.sounding.connected(True)
+        self._core.connected(True)
         self._subscribed = set()
         self._subscribe()
         log.info("intake.connected", broker=f"{self._broker.host}:{self._broker.port}")
@@ -367,7 +369,7 @@ class Intake:
         """What was taken is committed all the same; the broker delivers it again, and it is known."""
         self._connected = False
         self._core.hears(False)
-        self._core.sounding.connected(False)
+        self._core.connected(False)
         self._unacknowledged.clear()
         self._client.forget()
         self._next_try_s = time.monotonic() + self._pause_s * (0.5 + random.random() / 2)  # noqa: S311
@@ -405,12 +407,15 @@ class Intake:
             return
         while self._orders:
             order = self._orders.popleft()
-            self._client.publish(order.topic, order.payload, qos=1)
-            log.info("order.sent", topic=order.topic)
+            self._client.publish(order.topic, order.payload, qos=1, retain=order.retain)
+            if not order.retain:
+                log.info("order.sent", topic=order.topic)
         self._client.flush()
 
     def _close(self) -> None:
         with contextlib.suppress(OSError, ValueError):
+            if self._core.hub is not None:
+                self._client.publish(self._core.hub.status_topic, b"offline", qos=1, retain=True)
             self._client.disconnect()
             self._client.flush()
         os.close(self._wake_w)

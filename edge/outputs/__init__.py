@@ -12,6 +12,7 @@ are told to stop. A silenced alarm stays silent for a bounded time; the next one
 that does not answer in time is a trouble of its own (``siren_fault``).
 """
 
+from edge.outputs.homehub import HomeHub
 from edge.outputs.settings import OutputSettings, Relay
 from edge.outputs.sirens import MAX_SILENCE_S, Sirens, Target, Verdict
 from edge.outputs.targets import (
@@ -28,6 +29,7 @@ __all__ = [
     "MAX_SILENCE_S",
     "OUTPUTS_TARGET",
     "SIREN_SOURCE",
+    "HomeHub",
     "OutputSettings",
     "Outputs",
     "Relay",

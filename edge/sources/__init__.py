@@ -14,7 +14,9 @@ state: the agent uses its facts and drops its readings.
 from __future__ import annotations
 
 import inspect
+import tomllib
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -60,9 +62,31 @@ def build(name: str, site: str, options: Mapping[str, Any] | None = None) -> Sou
         raise ValueError(f"source {name}: an option is of the wrong type: {error}") from None
 
 
+def read_options(path: Path | None) -> dict[str, Any]:
+    """The options in a TOML file. Raises ``ValueError`` that says what is wrong with it."""
+    if path is None:
+        return {}
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"cannot read {path}: {error.strerror}") from None
+    except ValueError as error:
+        raise ValueError(f"{path} is no TOML: {error}") from None
+
+
 def build_example(name: str, site: str = "demo") -> Source:
     """The source of that name with the options under which it decodes its own example."""
     return build(name, site, getattr(SOURCES.get(name), "example_options", None))
 
 
-__all__ = ["SOURCES", "Decoded", "Example", "RawMessage", "Router", "Source", "build", "build_example"]
+__all__ = [
+    "SOURCES",
+    "Decoded",
+    "Example",
+    "RawMessage",
+    "Router",
+    "Source",
+    "build",
+    "build_example",
+    "read_options",
+]

@@ -51,10 +51,11 @@ class RawMessage(msgspec.Struct, frozen=True):
 
 
 class Order(NamedTuple):
-    """Something to publish on the site's broker, QoS 1, not retained."""
+    """Something to publish on the site's broker, QoS 1; retained only where it is a state."""
 
     topic: str
     payload: bytes
+    retain: bool = False
 
 
 class Decoded(msgspec.Struct):

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sys
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import msgspec
 import typer
 
-from edge.sources import SOURCES, Source, build, build_example
+from edge.sources import SOURCES, Source, build, build_example, read_options
 from edge.sources.base import RawMessage, time_from_text
 from edge.wire.clock import SystemClock, rfc3339
 from edge.wire.errors import WireError
@@ -31,7 +30,7 @@ def decode(
 ) -> None:
     """Decode one payload from standard input and print its readings, one JSON object a line."""
     try:
-        decoder = build(source, site, _read_options(options))
+        decoder = build(source, site, read_options(options))
         received_us = SystemClock().now_us() if received is None else time_from_text(received)
     except ValueError as error:
         _fail(f"{error}", 2)
@@ -83,18 +82,6 @@ def _readings_of_example(source: Source) -> list[dict[str, Any]]:
     )
     addresses = {fact.detector: fact.address for fact in decoded.facts}
     return [reading_object(reading, addresses[reading.detector]) for reading in decoded.readings]
-
-
-def _read_options(path: Path | None) -> dict[str, Any]:
-    """The options in the file. Raises ``ValueError`` that says what is wrong with it."""
-    if path is None:
-        return {}
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"cannot read {path}: {error.strerror}") from None
-    except ValueError as error:
-        raise ValueError(f"{path} is no TOML: {error}") from None
 
 
 def reading_object(reading: Reading, address: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Annotated, NoReturn
 
 import msgspec
@@ -94,6 +95,9 @@ def listen(
     password_file: Annotated[
         typer.FileText | None, typer.Option(help="file whose only line is the password")
     ] = None,
+    write: Annotated[
+        Path | None, typer.Option(help="also put what is proposed into this new TOML file")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object a topic")] = False,
 ) -> None:
     """Show what arrives on a broker, which source takes it, and what nobody understands."""
@@ -110,6 +114,21 @@ def listen(
         _fail(f"the broker at {broker} cannot be reached: {error}; is it running?", 1)
     for line in _lines(listener, as_json=as_json):
         print(line)
+    if write is not None:
+        _write(write, listener)
+
+
+def _write(path: Path, listener: Listener) -> None:
+    """What is proposed, each kind of device once, as the options of a generic source."""
+    proposals = list(dict.fromkeys(row.proposal for row in listener.rows() if row.proposal))
+    if not proposals:
+        _fail(f"nothing to propose: {path} is not written", 1)
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write("\n\n".join(proposals) + "\n")
+    except OSError as error:
+        _fail(f"{path}: {error.strerror}; name a new file", 1)
+    print(f"{path}: {len(proposals)} kinds of device; look at it, then try it", file=sys.stderr)
 
 
 def _hear(client: mqtt.Client, host: str, port: int, seconds: float, listener: Listener) -> None:
