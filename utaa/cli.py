@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import importlib
 import sys
+from importlib import metadata
+from typing import Annotated
 
 import typer
 
@@ -34,6 +36,7 @@ def build(words: list[str]) -> typer.Typer:
         help="Utaa: smoke and CO alarms from the detector to the person who must wake up. "
         "Begin with 'utaa demo'.",
     )
+    app.callback()(_front)
     first = next((word for word in words if not word.startswith("-")), None)
     if first not in ROOMS:
         importlib.import_module(_OWN).mount(app)
@@ -43,6 +46,23 @@ def build(words: list[str]) -> typer.Typer:
         elif first not in ROOMS:
             app.add_typer(typer.Typer(help=purpose), name=name, help=purpose)
     return app
+
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"utaa {metadata.version('utaa')}")
+        raise typer.Exit
+
+
+def _front(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_say_version, is_eager=True, help="Print the version and end."
+        ),
+    ] = False,
+) -> None:
+    pass
 
 
 def main() -> None:
