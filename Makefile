@@ -5,7 +5,7 @@
 .PHONY: help setup demo test check servers soak accept lock clean
 
 PYTEST := .venv/bin/python -m pytest
-# Arguments for pytest, e.g. make test ARGS="tests/wire -x"
+# Arguments for pytest or the demo, e.g. make test ARGS="tests/wire -x", make demo ARGS="--port 8090"
 ARGS ?=
 
 help: ## list the targets
@@ -15,7 +15,7 @@ setup: ## create .venv from the hash-pinned lock (instant when nothing changed)
 	@scripts/setup
 
 demo: setup ## homes in real khoroos, a fire within a minute, the page and the mailbox
-	@.venv/bin/utaa demo
+	@.venv/bin/utaa demo $(ARGS)
 
 check: setup ## format, lint, types and the import contract, in seconds
 	@scripts/check

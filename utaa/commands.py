@@ -1,15 +1,14 @@
-"""``utaa demo`` and ``utaa doctor``: the commands that belong to no single room."""
+"""``utaa demo``, ``utaa up`` and ``utaa doctor``: the commands that belong to no single room."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import json
 import logging
-import shutil
 import signal
 import sys
-import tempfile
 import webbrowser
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -55,46 +54,48 @@ def demo(
     Broker, agents, gateway, reading store and mail server are real; only the homes and their
     detectors are simulated. At the end everything published is read back through the public API.
     """
-    from utaa.demo import run_demo
+    from utaa.demo import Greeting, run_demo
+    from utaa.hold import Hold
+    from utaa.passing import passing_folder
 
     def say(line: str) -> None:
         typer.echo(f"utaa demo: {line}", err=True)
 
-    def ready(page: str, mailbox: str) -> None:
-        say(f"the page      {page}/")
-        say(f"the mailbox   {mailbox}")
+    def ready(greeting: Greeting) -> None:
+        say(f"the page      {greeting.page}/")
+        say(f"sign in       as {greeting.login} with {greeting.password} to acknowledge alarms")
+        say(f"the mailbox   {greeting.mailbox}")
         say(f"a fire starts within a minute; {_ending(seconds)}")
         if browser or (browser is None and sys.stderr.isatty() and not as_json):
-            webbrowser.open(page)
-            webbrowser.open(mailbox)
+            webbrowser.open(greeting.page)
+            webbrowser.open(greeting.mailbox)
 
     _quiet()
-    folder = keep or Path(tempfile.mkdtemp(prefix="utaa-demo-"))
     try:
-        report = asyncio.run(
-            _until_stopped(
-                lambda stop: run_demo(
-                    folder=folder,
-                    scenario_name=scenario,
-                    seconds=seconds,
-                    port=port,
-                    say=say,
-                    stop=stop,
-                    influx=False if embedded else None,
-                    mosquitto=False if embedded else None,
-                    ready=ready,
+        with contextlib.ExitStack() as held:
+            folder = keep.absolute() if keep else held.enter_context(passing_folder())
+            held.enter_context(Hold(folder, "--keep"))
+            report = asyncio.run(
+                _until_stopped(
+                    lambda stop: run_demo(
+                        folder=folder,
+                        scenario_name=scenario,
+                        seconds=seconds,
+                        port=port,
+                        say=say,
+                        stop=stop,
+                        influx=False if embedded else None,
+                        mosquitto=False if embedded else None,
+                        ready=ready,
+                    )
                 )
             )
-        )
     except Exception as error:
         line = _first_line(error)
         if line is None:
             raise
         typer.echo(f"utaa: {line}", err=True)
         raise typer.Exit(1) from None
-    finally:
-        if keep is None:
-            shutil.rmtree(folder, ignore_errors=True)
     account = dataclasses.asdict(report)
     if as_json:
         typer.echo(json.dumps(account, ensure_ascii=False))

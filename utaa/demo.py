@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 import statistics
 import time
 from collections import defaultdict
@@ -27,11 +28,15 @@ from firmware_sim.scenario import HomeSpec, Scenario
 from registry.db import Database
 from registry.identity import Identity
 from utaa.onebox import OneBox, Plan, until
+from utaa.ports import ServerError
 from utaa.readback import Api, Readback, read_back, us_from_text
 
 #: After the fleets have stopped: how long the city may take to have everything.
 _SETTLE_S = 30.0
 _ROLES = ("administrator", "registrar", "duty")
+#: Who acknowledges the demo's alarms; the password is another one each time.
+DUTY_LOGIN = "duty"
+_PASSWORD_BYTES = 12
 #: What the demo's agents listen to: our own format and one foreign one.
 _SOURCES = '[{"name": "native"}, {"name": "zigbee2mqtt"}]'
 
@@ -63,6 +68,16 @@ def khoroo_number(code: str) -> int:
     again from 52 for the 26th and on."""
     last = int(code[-2:])
     return (last - 51) // 2 + 1 if last % 2 else (last - 52) // 2 + 26
+
+
+@dataclass(frozen=True)
+class Greeting:
+    """What a visitor needs: two addresses, and who they are when they sign in."""
+
+    page: str
+    mailbox: str
+    login: str
+    password: str
 
 
 @dataclass
@@ -117,13 +132,18 @@ async def run_demo(
     stop: asyncio.Event,
     influx: bool | None = None,
     mosquitto: bool | None = None,
-    ready: Callable[[str, str], None] = lambda _page, _mailbox: None,
+    ready: Callable[[Greeting], None] = lambda _greeting: None,
 ) -> DemoReport:
     """Start everything, play until ``seconds`` have passed or ``stop``, and account for it.
 
+    ``ready`` is told page, mailbox, and login and password of a duty officer made for this run.
     Raises ``ServerError``, ``SimulatorError`` or ``TimeoutError`` with one line for the user.
     """
     scenario = scenarios.load(scenario_name)
+    if (folder / "city").exists():
+        raise ServerError(
+            f"folder {folder} holds an earlier demo: choose another with --keep, or remove it"
+        )
     sites = homes_by_site(scenario)
     plan = Plan(
         folder=folder, sites=tuple(sites), port=port, influx=influx, mosquitto=mosquitto,
@@ -132,7 +152,7 @@ async def run_demo(
     async with OneBox(plan, say=say) as box:
         demo = Demo(box, scenario, say, sites)
         await box.start_gateway()
-        token = await _token(box)
+        token, password = await _keys(box)
         api = Api(box.url, token)
         try:
             await _register(demo, api)
@@ -140,7 +160,7 @@ async def run_demo(
                 box.start_edge(site)
             await until(lambda: _connected(api, len(sites), box), seconds=60, what="the sites connect")
             assert box.mailbox is not None  # the demo's plan always has one
-            ready(box.url, box.mailbox.url)
+            ready(Greeting(box.url, box.mailbox.url, DUTY_LOGIN, password))
             began = time.monotonic()
             await _play(demo, seconds, stop)
             return await _account(demo, api, time.monotonic() - began)
@@ -148,11 +168,14 @@ async def run_demo(
             await api.close()
 
 
-async def _token(box: OneBox) -> str:
-    """A key for the demo itself, made as an administrator at the console makes one."""
+async def _keys(box: OneBox) -> tuple[str, str]:
+    """A key for the demo itself and a password for who watches it, made as at the console."""
     database = Database(box.database_url)
     try:
-        return await Identity(database, SystemClock()).new_token("demo", _ROLES, days=1)
+        identity = Identity(database, SystemClock())
+        password = secrets.token_urlsafe(_PASSWORD_BYTES)
+        await identity.new_person(DUTY_LOGIN, password, ("duty",))
+        return await identity.new_token("demo", _ROLES, days=1), password
     finally:
         await database.close()
 

@@ -12,6 +12,7 @@ LOCALHOST = "127.0.0.1"
 EVERYWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104 - asked for by name only
 #: Outgoing connections take their ports from 32768 on; below it only another server can be first.
 _PORTS = range(20_000, 32_000)
+MAX_PORT = 65535
 #: Never answered (RFC 5737); asking for the way there tells which address of ours others see.
 _ELSEWHERE = ("192.0.2.1", 9)
 
@@ -61,6 +62,8 @@ def lan_address(listen: str) -> str:
 
 def claim(what: str, listen: str, port: int, option: str, *, listen_option: str) -> None:
     """Raise ``ServerError`` with one line if ``what`` could not listen there; port 0 is any."""
+    if not 0 <= port <= MAX_PORT:
+        raise ServerError(f"{option} {port}: expected 1 to {MAX_PORT}")
     refusal = _refusal(listen, port)
     if refusal is None:
         return

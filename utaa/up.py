@@ -20,12 +20,11 @@ from edge.wire.identity import check_site
 from utaa.hold import Hold
 from utaa.keeper import Keeper
 from utaa.onebox import OneBox, Plan
-from utaa.ports import LOCALHOST, ServerError, lan_address
+from utaa.ports import LOCALHOST, MAX_PORT, ServerError, lan_address
 from utaa.servers import Child
 from utaa.settings_file import write_settings
 
 _LOOK_S = 0.5
-_MAX_PORT = 65535
 #: The source that is always listened to, and what comes beside it when nothing was asked for.
 _ALWAYS, _USUALLY = "native", "zigbee2mqtt"
 
@@ -50,8 +49,8 @@ class Wish:
     def check(self) -> None:
         """Raises ``ServerError`` with one line for what cannot be, before anything is started."""
         for option, port in (("--port", self.port), ("--broker-port", self.broker_port)):
-            if not 0 < port <= _MAX_PORT:
-                raise ServerError(f"{option} {port}: expected 1 to {_MAX_PORT}")
+            if not 0 < port <= MAX_PORT:
+                raise ServerError(f"{option} {port}: expected 1 to {MAX_PORT}")
         try:
             check_site(self.site)
         except ValueError as error:
