@@ -14,6 +14,7 @@ import httpx
 import phonenumbers
 
 from alerts.channels.base import Message, Outcome, scrub
+from alerts.channels.webpush import retry_after_s
 from alerts.settings import SmsSettings
 
 #: GSM 03.38 basic set and its extension, whose characters count twice.
@@ -107,7 +108,9 @@ class SmsChannel:
             return Outcome("retry", "connection_failed")
         except httpx.HTTPError as error:
             return Outcome("unknown", "answer_lost", type(error).__name__)
-        return judge(answer.status_code, scrub(answer.text, number, number[1:], self._password))
+        outcome = judge(answer.status_code, scrub(answer.text, number, number[1:], self._password))
+        return outcome._replace(retry_after_s=outcome.retry_after_s or retry_after_s(
+            answer.headers.get("Retry-After")))  # fmt: skip
 
     async def close(self) -> None:
         await self._client.aclose()
