@@ -12,7 +12,8 @@ from playwright.async_api import Browser, Page, async_playwright, expect
 
 from edge.wire.topics import detector_topic
 from tests.e2e.house import House, house
-from tests.servers import SmtpServer, find_program, missing
+from tests.servers import SmtpServer, missing
+from utaa.servers import find_program
 
 pytestmark = [pytest.mark.servers, pytest.mark.browser, pytest.mark.timeout(180)]
 
