@@ -72,6 +72,7 @@ async def house(
     smtp: SmtpServer,
     *,
     edge_env: Mapping[str, str] | None = None,
+    gateway_env: Mapping[str, str] | None = None,
     outputs: Mapping[str, Any] | None = None,
 ) -> AsyncIterator[House]:
     """Everything running, one household with the native detectors ``smoke-1`` and ``co-1``."""
@@ -84,7 +85,7 @@ async def house(
         mosquitto=True,
         open_overview=True,
         smtp_port=smtp.port,
-        gateway_env={"UTAA_ALERTS_SMTP__CA_FILE": str(smtp.certificate)},
+        gateway_env={"UTAA_ALERTS_SMTP__CA_FILE": str(smtp.certificate), **(gateway_env or {})},
         edge_env={"UTAA_EDGE_HEARTBEAT_S": "0.3", **(edge_env or {})},
     )
     async with OneBox(plan) as box:
