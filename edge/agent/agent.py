@@ -11,7 +11,7 @@ from collections import Counter
 
 import structlog
 
-from edge.agent.configuration import BadConfig, ConfigFile, SiteConfig, check
+from edge.agent.configuration import BadConfig, ConfigFile, SiteConfig, check, without_names
 from edge.agent.core import Core
 from edge.agent.intake import Intake
 from edge.agent.orders import Orders
@@ -107,7 +107,7 @@ class Agent:
         try:
             return self._config_file.load(self._settings.site)
         except BadConfig as error:
-            log.error("config.unreadable", error=str(error))
+            log.error("config.unreadable", error=without_names(str(error)))
             self._config_error = f"the settings kept on disk: {error}"
             return SiteConfig()
 
@@ -243,7 +243,7 @@ class Agent:
             config = check(payload, self._settings.site)
         except BadConfig as error:
             self._config_error = str(error)
-            log.error("config.refused", error=str(error))
+            log.error("config.refused", error=without_names(str(error)))
             return
         self._config_error = None
         if config.version == self._core.config.version:

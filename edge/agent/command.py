@@ -6,6 +6,7 @@ import logging
 import os
 import sqlite3
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -14,7 +15,7 @@ import typer
 
 from edge.agent.agent import Agent, run_until_signalled
 from edge.settings import EdgeSettings, SettingsError, load_settings
-from edge.spool import DataFolder, FolderInUse, SpoolDamaged, SpoolFull
+from edge.spool import DataFolder, FolderInUse, SpoolDamaged, SpoolFailed, SpoolFull
 from edge.wire.clock import clock_from_text
 
 CLOCK_VARIABLE = "UTAA_CLOCK"
@@ -72,10 +73,11 @@ def serve(settings: EdgeSettings, clock: Any) -> None:
         fail(f"cannot start in {folder.path}: {error}", 3)
     try:
         run_until_signalled(agent)
-    except* SpoolDamaged as errors:
-        fail(f"the spool is damaged ({errors.exceptions[0]}): start again to set it aside", 4)
-    except* SpoolFull as errors:
-        fail(f"the disk is full ({errors.exceptions[0]}): free some room", 4)
+    except Exception as error:
+        said = [explained(one) for one in _leaves(error)]
+        if None in said:
+            raise  # a bug, and where it is
+        fail(said[0] or "", 4)
     finally:
         folder.release()
 
@@ -84,6 +86,27 @@ def _source(text: str) -> dict[str, Any]:
     """NAME, or NAME=FILE with the source's options."""
     name, equals, file = text.partition("=")
     return {"name": name, "options_file": file} if equals else {"name": name}
+
+
+def explained(error: BaseException) -> str | None:
+    """What is to be said of a disk's failure; None if it is none."""
+    match error:
+        case SpoolDamaged():
+            return f"the spool is damaged ({error}): start again to set it aside"
+        case SpoolFull():
+            return f"the disk is full ({error}): free some room"
+        case SpoolFailed() | sqlite3.OperationalError() | OSError():
+            return f"the spool cannot be used ({error}): look after the disk and the folder's rights"
+    return None
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    """The errors in a tree of groups."""
+    if not isinstance(error, BaseExceptionGroup):
+        yield error
+        return
+    for one in error.exceptions:
+        yield from _leaves(one)
 
 
 def _broker(text: str | None, option: str) -> dict[str, Any] | None:

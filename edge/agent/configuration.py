@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -88,6 +89,11 @@ def _outputs(values: dict[str, Any]) -> OutputSettings:
         return OutputSettings.from_mapping(values)
     except ValueError as error:
         raise BadConfig(f"outputs: {error}") from None
+
+
+def without_names(reason: str) -> str:
+    """The reason without what it quotes: a device's own name may tell who lives there."""
+    return re.sub(r"'[^']*'|\"[^\"]*\"", "'…'", reason)
 
 
 class ConfigFile:

@@ -7,8 +7,10 @@ is full it grows only by what time itself brings.
 from __future__ import annotations
 
 import heapq
+import traceback
 from collections import Counter, deque
 from collections.abc import Callable
+from pathlib import Path
 
 import structlog
 from msgspec.structs import replace
@@ -169,7 +171,8 @@ class Core:
             self._refuse(message, error.reason, error.detail)
             return
         except Exception as error:  # a decoder's bug must not silence the other detectors
-            log.exception("source.failed", source=source.name if source else None)
+            # its text may hold a device's own name: the sample keeps it, the log does not
+            log.error("source.failed", source=source and source.name, where=_where(error))
             self._refuse(message, "decoder_failed", repr(error)[:SAMPLE_BYTES])
             return
         for repair in decoded.repairs:
@@ -618,6 +621,12 @@ def _senses(reading: Reading) -> tuple[str, ...]:
     known = reading.flags_known
     flags = [flag.name.lower() for flag in Flag if flag.name and known & flag.value]
     return (*flags, *reading.quantities())
+
+
+def _where(error: Exception) -> str:
+    """What was raised, and in which line."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} in {place.name}, line {place.lineno} of {Path(place.filename).name}"
 
 
 def _rhythm(fact: DeviceFact | None) -> tuple[float | None, float | None]:

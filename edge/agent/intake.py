@@ -27,7 +27,7 @@ from edge.agent.core import Core
 from edge.link import BrokerAddress
 from edge.sources import RawMessage
 from edge.sources.base import Order
-from edge.spool import Spool, SpoolDamaged, SpoolFull, Written
+from edge.spool import Spool, SpoolDamaged, SpoolFailed, SpoolFull, Written
 from edge.wire.clock import US_PER_S, Clock
 
 log = structlog.get_logger()
@@ -147,6 +147,9 @@ class Intake:
             while not self._stopping:
                 self._turn()
             self._last_turn()
+        except (SpoolDamaged, SpoolFailed) as error:
+            log.error("spool.failed", error=str(error))
+            self._on_failed(error)
         except BaseException as error:
             log.exception("intake.failed")
             self._on_failed(error)
@@ -405,11 +408,12 @@ class Intake:
         self._orders.extend(self._core.siren_orders())
         if not self._orders:
             return
+        told = sum(not order.retain for order in self._orders)
+        if told:  # no topics: they carry devices' own names
+            log.info("orders.sent", orders=told)
         while self._orders:
             order = self._orders.popleft()
             self._client.publish(order.topic, order.payload, qos=1, retain=order.retain)
-            if not order.retain:
-                log.info("order.sent", topic=order.topic)
         self._client.flush()
 
     def _close(self) -> None:

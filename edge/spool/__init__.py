@@ -25,6 +25,7 @@ from edge.spool.rows import (
     Room,
     Settled,
     SpoolDamaged,
+    SpoolFailed,
     SpoolFull,
     Written,
 )
@@ -32,6 +33,6 @@ from edge.spool.store import Spool
 
 __all__ = [
     "ActiveAlarm", "BadSample", "Batch", "DataFolder", "Draft", "FolderInUse", "PendingEvent",
-    "PendingFrame", "Queued", "Room", "Settled", "Spool", "SpoolDamaged", "SpoolFull", "Written",
-    "inspect",
+    "PendingFrame", "Queued", "Room", "Settled", "Spool", "SpoolDamaged", "SpoolFailed", "SpoolFull",
+    "Written", "inspect",
 ]  # fmt: skip

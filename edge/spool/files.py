@@ -16,6 +16,8 @@ DAMAGED_NAME = "spool.damaged"
 #: Room held back for the moment when the disk is full; given up so that events still fit.
 BALLAST_NAME = "ballast"
 BALLAST_BYTES = 4 << 20
+#: With less room on the disk an I/O error is a full disk: so SQLite calls it for its smaller files.
+SHORT_BYTES = 32 << 20
 
 
 class FolderInUse(Exception):
@@ -78,6 +80,15 @@ def mark_damaged(path: Path) -> None:
 def is_marked_damaged(path: Path) -> bool:
     """Whether the last run met damage."""
     return path.with_name(DAMAGED_NAME).exists()
+
+
+def is_short_of_room(path: Path) -> bool:
+    """Whether the file's disk is all but full; a disk that cannot say so is not."""
+    try:
+        found = os.statvfs(path.parent)
+    except OSError:
+        return False
+    return found.f_bavail * found.f_frsize < SHORT_BYTES
 
 
 def drop_ballast(path: Path) -> bool:

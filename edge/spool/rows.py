@@ -17,6 +17,10 @@ class SpoolFull(Exception):
     """The disk takes no more. Nothing of the batch was written; it may be committed again later."""
 
 
+class SpoolFailed(Exception):
+    """The disk does not do what it is asked, and it is neither full nor is the file broken."""
+
+
 class SpoolDamaged(Exception):
     """The spool's file is broken. The next start sets it aside and goes on under a new epoch."""
 

@@ -19,7 +19,7 @@ import msgspec
 
 from edge.spool import schema
 from edge.spool.acknowledging import Acknowledger
-from edge.spool.files import drop_ballast, mark_damaged, take_ballast
+from edge.spool.files import drop_ballast, is_short_of_room, mark_damaged, take_ballast
 from edge.spool.outlook import Outlook
 from edge.spool.rows import (
     ActiveAlarm,
@@ -29,6 +29,7 @@ from edge.spool.rows import (
     Room,
     Settled,
     SpoolDamaged,
+    SpoolFailed,
     SpoolFull,
     Written,
 )
@@ -143,8 +144,7 @@ class Spool(Outlook):
         """Write the batch in one transaction; when this returns it survives a power cut.
 
         ``seal``: cut the last, unfinished frame too. The answer says what the link may send now.
-        Raises ``SpoolFull`` (nothing was written) or
-        ``SpoolDamaged``.
+        Raises ``SpoolFull`` (nothing was written), ``SpoolDamaged`` or ``SpoolFailed``.
         """
         with self._lock, self._transaction():
             self._probe("begun")
@@ -349,9 +349,11 @@ class Spool(Outlook):
         if primary in _DAMAGE_CODES:
             mark_damaged(self.path)
             return SpoolDamaged(f"{self.path}: {error}")
-        if primary in _FULL_CODES or primary == sqlite3.SQLITE_IOERR:
+        if primary in _FULL_CODES or (primary == sqlite3.SQLITE_IOERR and is_short_of_room(self.path)):
             drop_ballast(self.path)
             return SpoolFull(f"{self.path}: {error}")
+        if isinstance(error, sqlite3.OperationalError):
+            return SpoolFailed(f"{self.path}: {error}")
         return error
 
     # -- reading back -------------------------------------------------------------------------
