@@ -13,10 +13,10 @@ import asyncpg
 
 from utaa.servers import LOCALHOST, Child, Server, ServerError, answers, find_program
 
-#: Without waiting for the disk: it may be killed at any moment, but not the machine.
+#: Without waiting for the disk: it may be killed at any moment, but not the machine. Commits must wait
+#: for the operating system, though: with ``synchronous_commit`` off a killed server loses the last ones.
 _POSTGRES_SETTINGS = (
     "--fsync=off",
-    "--synchronous-commit=off",
     "--full-page-writes=off",
     "--max-connections=200",
     "--unix-socket-directories=",
