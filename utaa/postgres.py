@@ -13,8 +13,8 @@ import asyncpg
 
 from utaa.servers import LOCALHOST, Child, Server, ServerError, answers, find_program
 
-#: Without waiting for the disk: it may be killed at any moment, but not the machine. Commits must wait
-#: for the operating system, though: with ``synchronous_commit`` off a killed server loses the last ones.
+#: Without waiting for the disk: it may be killed at any moment, but not the machine. Commits do wait
+#: for the operating system: with ``synchronous_commit`` off a killed server loses the last ones.
 _POSTGRES_SETTINGS = (
     "--fsync=off",
     "--full-page-writes=off",
