@@ -62,7 +62,7 @@ def test_a_report_is_one_json_object(capsys: pytest.CaptureFixture[str]) -> None
 
 def test_every_bench_says_what_it_measures() -> None:
     shown = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "120"}).output
-    for name in ("alarm", "ingest", "singles", "edge", "drain", "chaos"):
+    for name in ("alarm", "ingest", "singles", "edge", "drain", "chaos", "decide", "sources"):
         assert name in shown
 
 

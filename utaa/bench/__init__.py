@@ -11,6 +11,7 @@ down → what arrived is read back and held against it → machine, parameters a
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Coroutine
@@ -38,11 +39,21 @@ def _run(
     teller = Teller()
     with tempfile.TemporaryDirectory(prefix="utaa-bench-", ignore_cleanup_errors=True) as temporary:
         try:
-            report = asyncio.run(work(folder or Path(temporary), teller))
+            report = asyncio.run(_until_terminated(work(folder or Path(temporary), teller)))
         except (ServerError, TimeoutError, ConnectionError, OSError) as error:
             print(f"utaa: bench: {error}", file=sys.stderr)
             raise typer.Exit(1) from None
     report.show(as_json=as_json)
+
+
+async def _until_terminated(work: Coroutine[Any, Any, Report]) -> Report:
+    """SIGTERM ends the servers too, as Ctrl-C does."""
+    running = asyncio.ensure_future(work)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
+    try:
+        return await running
+    except asyncio.CancelledError:
+        raise TimeoutError("ended before it was done") from None
 
 
 @app.command()
@@ -214,3 +225,12 @@ def sources(
     rates = decoded_per_s(10 * seconds if full else seconds)
     report.figures = {"per_s": rates, "least_per_s": min(rates.values())}
     report.show(as_json=as_json)
+
+
+@app.command()
+def decide(seconds: Annotated[float, typer.Option(min=0.1)] = 4.0, as_json: _Json = False) -> None:
+    """Decisions of the alarms a second on one core, without any server."""
+    from edge.alarms.bench import decide as measure
+
+    figures = measure(seconds)
+    Report("decide", {"seconds": seconds}, dict(figures)).show(as_json=as_json)
