@@ -52,11 +52,8 @@ async def write_letters(
     catalogues: Catalogues,
     now_us: int,
     public_url: str = "",
-    report_url: str = "",
 ) -> list[Letter]:
-    """A letter per lease, in their order. With a ``public_url`` alarms carry a link to acknowledge;
-    with a ``report_url`` channels that can ask for reports do.
-    """
+    """A letter per lease, in their order. With a ``public_url`` alarms carry a link to acknowledge."""
     rows = await _rows(session, [lease.delivery_id for lease in leases])
     alarms = await _alarms(session, {row.incident.id for row in rows.values()})
     names = await _first_names(session, rows.values(), keyring)
@@ -71,7 +68,6 @@ async def write_letters(
                 catalogues,
                 now_us,
                 public_url,
-                report_url,
                 names,
             )
         except KeyringError:
@@ -139,7 +135,6 @@ def _message(
     catalogues: Catalogues,
     now_us: int,
     public_url: str,
-    report_url: str,
     first_names: dict[str, str],
 ) -> Message:
     address = keyring.open(row.channel.address, CHANNEL_ADDRESS)
@@ -185,7 +180,7 @@ def _message(
         link=link,
         rung=notification.rung,
         heard_us=row.channel.heard_us,
-        report_url=reports.link(report_url, reports.token(keyring, row.delivery.id)),
+        report_token=reports.token(keyring, row.delivery.id),
         unsubscribe=""
         if row.delivery.priority == 0 or not public_url
         else f"{public_url.rstrip('/')}/u/{reports.token(keyring, row.channel.id)}",

@@ -64,11 +64,6 @@ def opened(keyring: Keyring, given: str) -> str:
     return about
 
 
-def link(report_url: str, given: str) -> str:
-    """Where a gateway reports; empty where none is asked for."""
-    return f"{report_url.rstrip('/')}/{given}" if report_url else ""
-
-
 async def take_sms(
     session: AsyncSession, keyring: Keyring, given: str, status: int, now_us: int,
     *, policy: Policy = DEFAULT_POLICY,

@@ -65,7 +65,6 @@ class Worker:
         catalogues: Catalogues | None = None,
         policy: Policy = DEFAULT_POLICY,
         public_url: str = "",
-        report_url: str = "",
         on_change: Callable[[str], None] = lambda incident_id: None,
         name: str = "",
     ) -> None:
@@ -79,7 +78,6 @@ class Worker:
         self._policy = policy
         self._on_change = on_change
         self._public_url = public_url
-        self._report_url = report_url
         self._queue = Queue(
             name or new_id(), factor=clock.factor, lease_s=settings.lease_s,
             skip_locked=not database.is_sqlite,
@@ -190,9 +188,13 @@ class Worker:
         letters = []
         if leases:
             letters = await write_letters(
-                session, leases, self._keyring, self._catalogues, now_us, self._public_url,
-                self._report_url,
-            )  # fmt: skip
+                session,
+                leases,
+                self._keyring,
+                self._catalogues,
+                now_us,
+                self._public_url,
+            )
         return letters + await self._unserved(session, now_us)
 
     async def _unserved(self, session: AsyncSession, now_us: int) -> list[Letter]:

@@ -69,8 +69,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     unsubscribe: str = ""
     #: when the person last wrote to us on this channel
     heard_us: int | None = None
-    #: where the provider reports what became of it
-    report_url: str = ""
+    #: by which a provider names the delivery when it reports later
+    report_token: str = ""
     #: which rung of the ladder speaks
     rung: int = 0
 

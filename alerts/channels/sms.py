@@ -96,8 +96,9 @@ class SmsChannel:
             "coding": "2" if size_of(message.short).coding == "ucs2" else "0",
             "priority": "3" if message.urgent else "0",
         }
-        if message.report_url:  # 1 delivered, 2 not delivered, 16 refused by the SMS centre
-            fields |= {"dlr-mask": "19", "dlr-url": f"{message.report_url}?status=%d"}
+        if self._settings.report_url:  # 1 delivered, 2 not delivered, 16 refused by the SMS centre
+            report = f"{self._settings.report_url.rstrip('/')}/{message.report_token}?status=%d"
+            fields |= {"dlr-mask": "19", "dlr-url": report}
         if self._settings.sender:
             fields["from"] = self._settings.sender
         try:
