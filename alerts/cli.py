@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from alerts import explain as story
 from alerts.dryrun import PolicyError, dry_run, load_policy
-from alerts.policy import Hazard
+from alerts.policy import Hazard, Policy
 from alerts.settings import SettingsError, load_settings
 from alerts.texts.compose import local_time
 from edge.wire.clock import clock_from_text, rfc3339
@@ -77,6 +77,49 @@ def dead(config: Config = None, as_json: AsJson = False) -> None:
         print("No dead letters.")
 
 
+@app.command()
+def bounce(config: Config = None) -> None:
+    """Take in a mail that came back, from standard input; for the mail server's pipe."""
+    from alerts import bounces
+
+    mail = sys.stdin.buffer.read(bounces.MAX_BOUNCE_BYTES + 1)
+    now_us = clock_from_text(os.environ.get("UTAA_CLOCK")).now_us()
+
+    async def take(session: AsyncSession) -> bool:
+        return await bounces.take_in(session, mail, now_us, policy=_policy(config))
+
+    known = _with_database(config, take, write=True)
+    print("taken in" if known else "no report on a message of ours; nothing changed")
+
+
+@app.command()
+def reach(
+    unit: Annotated[str, typer.Argument(help="a unit's code; without it, everywhere")] = "",
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """List households by how they can be reached, the worst first, with the reason."""
+    from alerts import reachability
+
+    now_us = clock_from_text(os.environ.get("UTAA_CLOCK")).now_us()
+
+    async def read(session: AsyncSession) -> list[reachability.HouseholdReach]:
+        return await reachability.of_households(session, now_us, unit_code=unit)
+
+    for home in _with_database(config, read):
+        if as_json:
+            _print_json(home._asdict())
+        else:
+            print(f"{home.standing:<12} {home.label:<20} {home.unit_code or '-':<10} {home.reason}")
+
+
+def _policy(config: Path | None) -> Policy:
+    try:
+        return load_policy(load_settings(config).policy_file)
+    except (PolicyError, SettingsError) as error:
+        _fail(str(error), 2)
+
+
 @app.command("dry-run")
 def dry_run_command(
     hazard: Annotated[str, typer.Argument(help=" | ".join(get_args(Hazard)))] = "fire",
@@ -103,7 +146,9 @@ def dry_run_command(
             )
 
 
-def _with_database(config: Path | None, work: Callable[[AsyncSession], Awaitable[T]]) -> T:
+def _with_database(
+    config: Path | None, work: Callable[[AsyncSession], Awaitable[T]], *, write: bool = False
+) -> T:
     async def run() -> T:
         database = Database(load_registry_settings(config).effective_database_url)
         file = database.engine.url.database
@@ -111,7 +156,7 @@ def _with_database(config: Path | None, work: Callable[[AsyncSession], Awaitable
             _fail(f"no database at {file}; start the gateway once, or name it with --config")
         try:
             await database.check()
-            async with database.read() as session:
+            async with database.write() if write else database.read() as session:
                 return await work(session)
         finally:
             await database.close()

@@ -58,7 +58,31 @@ async def timeline(session: AsyncSession, incident_id: str) -> list[Line]:
     )
     for attempt, delivery, notification, person in told:
         lines += _attempt_lines(attempt, delivery, notification, who_of(person))
+    lines += await _waiting(session, incident_id)
     return sorted(lines, key=lambda line: line.at_us)
+
+
+async def _waiting(session: AsyncSession, incident_id: str) -> list[Line]:
+    """What has not been sent: when it is due, or why it never was; and when the ladder goes on."""
+    rows = await session.execute(
+        select(Delivery, Notification, Contact)
+        .join(Notification, Delivery.notification_id == Notification.id)
+        .join(Contact, Notification.contact_id == Contact.id)
+        .where(Notification.incident_id == incident_id, Delivery.state.in_(("queued", "cancelled")))
+    )
+    lines = []
+    for delivery, notification, person in rows:
+        about = {
+            "channel": delivery.channel, "message": notification.message,
+            "rung": notification.rung, "attempts": delivery.attempts,
+        }  # fmt: skip
+        reason = _stated({"reason": delivery.reason})
+        lines.append(Line(delivery.due_us, delivery.state, who_of(person), about | reason))
+    incident = await session.get(Incident, incident_id)
+    if incident is not None and incident.next_rung_us is not None and incident.state == "opened":
+        detail = {"after_rung": incident.rung, "unless": "acknowledged"}
+        lines.append(Line(incident.next_rung_us, "next_rung", "", detail))
+    return lines
 
 
 def _attempt_lines(

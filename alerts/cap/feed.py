@@ -41,11 +41,10 @@ async def cap_message(
         Reference(sender, identifier(incident.id, each.number), each.sent_us) for each in earlier
     ]
     where, point = await _where(session, keyring, incident)
-    state, cause = incident.state, incident.cause
     with session.no_autoflush:  # the words of that moment, not of this one; nothing is written
         shown = Incident(
             id=incident.id, hazard=incident.hazard, state=row.state, raised_us=incident.raised_us,
-            unit_code=incident.unit_code, cause=cause if state == "resolved" else None,
+            unit_code=incident.unit_code, cause=incident.cause if row.msg_type == "Cancel" else None,
         )  # fmt: skip
         return message_for(
             shown, sender=sender, where=where, point=point, catalogues=catalogues,
@@ -75,7 +74,7 @@ async def newest(session: AsyncSession, limit: int = MAX_ENTRIES) -> list[tuple[
     rows = await session.execute(
         select(CapMessage, Incident)
         .join(Incident, CapMessage.incident_id == Incident.id)
-        .order_by(CapMessage.sent_us.desc(), CapMessage.id)
+        .order_by(CapMessage.sent_us.desc(), CapMessage.number.desc(), CapMessage.id)
         .limit(limit)
     )
     return [(row[0], row[1]) for row in rows]

@@ -2,7 +2,7 @@
 
 A drawn edge lives through epochs: it raises, updates and clears alarms, says snapshots, loses its spool
 and begins a new epoch. Its messages then arrive in two drawn orders, repeated at will, those of a lost
-spool partly never, with people acknowledging and resolving in between. An edge's first snapshot of an
+spool partly never, with people acknowledging, resolving and abandoning in between. An edge's first snapshot of an
 epoch arrives before its other messages, as the link guarantees.
 """
 
@@ -22,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from alerts import incidents
 from alerts.models import AlarmRecord, Incident, Notification
+from alerts.records import is_active
 from edge.wire.clock import US_PER_S
 from edge.wire.identity import detector_id, new_id
 from edge.wire.messages import Alarm, AlarmKind, Snapshot
@@ -226,6 +227,12 @@ async def _somebody_acts(town: Town, home: Home, people: random.Random, now_us: 
         ids = list(await session.scalars(select(Incident.id).where(Incident.site_id == home.site)))
         if not ids:
             return
+        if people.random() < 0.25:
+            lasting = [r for r in await _records(session, home) if is_active(r)]
+            if lasting:
+                chosen_alarm = people.choice(sorted(record.id for record in lasting))
+                await incidents.abandon(session, chosen_alarm, "the box burnt", "duty", now_us)
+            return
         chosen = people.choice(sorted(ids))
         if people.random() < 0.7:
             await incidents.acknowledge(session, chosen, "duty", now_us)
@@ -257,7 +264,7 @@ async def _check_incidents(town: Town, home: Home) -> None:
     for incident in found.values():
         lasting = [
             r for r in records
-            if r.incident_id == incident.id and r.cleared_us is None and not r.history
+            if r.incident_id == incident.id and is_active(r) and not r.history
         ]  # fmt: skip
         if incident.state in ("opened", "acknowledged"):
             assert lasting
@@ -283,8 +290,31 @@ def test_any_order_of_an_edges_messages_ends_the_same(
     chance = random.Random(seed)
     old = [n for n, said in enumerate(life.said) if said.epoch < life.epochs - 1 and not said.first]
     lost = {number for number in old if lossy and chance.random() < 0.4}
-    _, first = runner.run(live_through(shared, arrival(life, lost, chance), None))
-    _, second = runner.run(live_through(shared, arrival(life, lost, chance), chance))
+    first_home, first = runner.run(live_through(shared, arrival(life, lost, chance), None))
+    second_home, second = runner.run(live_through(shared, arrival(life, lost, chance), chance))
     assert first == second
     lasting = {name for name, state in first.items() if state[3] is None}  # type: ignore[index]
     assert lasting == life.active
+    for home, acted in ((first_home, False), (second_home, True)):
+        runner.run(breach_again(shared, home, life.epochs - 1, acted))
+
+
+async def breach_again(town: Town, home: Home, epoch: int, acted: bool) -> None:
+    """Whatever happened before, acknowledged, resolved or abandoned: the next breach raises."""
+    now_us = NIGHT_US + 30 * 86_400 * US_PER_S
+    alarm = Alarm(
+        id="next", kind="smoke", detector=home.detector, raised_us=now_us, revision=1, reason="r"
+    )
+    async with town.database.write() as session:
+        applied = await incidents.apply_alarm(
+            session, site_id=home.site, epoch=f"{home.site}-{epoch}", alarm=placed(home, alarm),
+            transition="raise", age_ms=0, clock_synced=True, now_us=now_us,
+        )  # fmt: skip
+        assert applied.changed
+        incident = await session.get(Incident, applied.incident_id)
+        assert incident is not None
+        assert incident.open_key is not None
+        if not acted:  # nobody has it, so it is opened and its people are told
+            assert incident.state == "opened"
+        assert applied.notified or not applied.opened
+    await _check_incidents(town, home)
