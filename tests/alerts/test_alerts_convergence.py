@@ -2,8 +2,8 @@
 
 A drawn edge lives through epochs: it raises, updates and clears alarms, says snapshots, loses its spool
 and begins a new epoch. Its messages then arrive in two drawn orders, repeated at will, those of a lost
-spool partly never, with people acknowledging, resolving and abandoning in between. An edge's first snapshot of an
-epoch arrives before its other messages, as the link guarantees.
+spool partly never, with people acknowledging, resolving and abandoning in between. An edge's first
+snapshot of an epoch arrives before its other messages, as the link guarantees. Then it burns again.
 """
 
 from __future__ import annotations
