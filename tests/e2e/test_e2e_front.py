@@ -25,7 +25,8 @@ _START_S = 90.0
 
 
 def _environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith("UTAA_")}
+    own = {name: value for name, value in os.environ.items() if not name.startswith("UTAA_")}
+    return {**own, "COLUMNS": "80"}
 
 
 def _utaa(*words: str, cwd: Path | None = None, stdin: str = "") -> subprocess.CompletedProcess[str]:
@@ -159,6 +160,54 @@ def test_a_busy_port_names_the_option_that_chooses_another(
     assert re.search(rf"port {taken} for the .* {option}$", run.stderr.strip())
 
 
+def test_settings_that_up_leaves_serve_import_publish_and_doctor(up: Running) -> None:
+    """The way of docs/connect-a-detector.md, word by word."""
+    page = (Path(__file__).parents[2] / "docs" / "connect-a-detector.md").read_text()
+    home = re.search(r"```toml\n(# home\.toml\n.*?)```", page, re.DOTALL)
+    assert home
+    (up.folder / "home.toml").write_text(home[1])
+    config = ("--config", "var/utaa/utaa.toml")
+    assert f"utaa doctor {' '.join(config)}" in up.said
+    taken = _utaa("registry", "import", "home.toml", *config, cwd=up.folder)
+    assert taken.returncode == 0, taken.stderr
+    assert f"{up.folder}/var/utaa/city/city.sqlite" in taken.stdout
+    broker = f"localhost:{up.broker_port}"
+    for payload in ('{"co_ppm": 3, "temperature_c": 21.5}', '{"co_ppm": "frog"}'):
+        said = _utaa("sim", "publish", "--address", "kitchen", payload, "--broker", broker)
+        assert said.returncode == 0, said.stderr
+
+    def refused() -> bool:
+        return "wrong_type" in _utaa("doctor", *config, cwd=up.folder).stdout
+
+    _wait(refused, "the doctor to show the reading that made no sense", DEADLINE_S)
+    files = _files(up.folder)
+    for words in (("doctor", *config), ("doctor",)):  # the second finds them by itself
+        seen = _utaa(*words, cwd=up.folder)
+        assert seen.returncode == 0, seen.stdout
+        assert "all well" in seen.stdout
+        assert seen.stderr == ""
+        assert max(map(len, seen.stdout.splitlines())) <= 80
+        assert "agent in" in seen.stdout.replace("\n", " ")
+    assert _files(up.folder) == files
+    settings = (up.folder / "var" / "utaa" / "utaa.toml").read_text()
+    assert not re.search(r"password|token|secret", settings)
+
+
+def _files(folder: Path) -> set[Path]:
+    """What lies there, but for what databases open and close themselves while they run."""
+    living = re.compile(r"-(wal|shm|journal)$|/influx/|/mailbox/")
+    return {path for path in folder.rglob("*") if not living.search(str(path))}
+
+
+def test_a_doctor_who_finds_nothing_is_not_content_and_makes_nothing(tmp_path: Path) -> None:
+    seen = _utaa("doctor", cwd=tmp_path)
+    assert seen.returncode == 1
+    assert "not well" in seen.stdout
+    assert "all well" not in seen.stdout
+    assert seen.stderr == ""
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("room", ["edge", "gateway"])
 def test_a_room_that_dies_is_started_again_and_the_rest_goes_on(up: Running, room: str) -> None:
     other = "gateway" if room == "edge" else "edge"
@@ -177,6 +226,21 @@ def test_a_room_that_dies_is_started_again_and_the_rest_goes_on(up: Running, roo
         return False
 
     _wait(ready, "the page")
+
+
+def test_a_room_that_cannot_start_is_given_up_with_its_own_word(tmp_path: Path) -> None:
+    spool = tmp_path / "var" / "utaa" / "sites" / "home"
+    spool.parent.mkdir(parents=True)
+    spool.write_text("a file where the agent's folder should be")
+    old = tmp_path / "var" / "utaa" / "logs" / "edge-home.log"
+    old.parent.mkdir()
+    old.write_text("utaa: an old line of another day\n")
+    run = _utaa("up", "--port", str(free_port()), "--broker-port", str(free_port()), cwd=tmp_path)
+    assert run.returncode == 1
+    last = run.stderr.strip().splitlines()[-1]
+    assert re.match(r"utaa: edge-home ended 5 times at once: the data folder .*", last), run.stderr
+    assert "old line" not in run.stderr
+    assert run.stderr.count("again in") == 4
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGHUP], ids=["killed", "terminal-closed"])

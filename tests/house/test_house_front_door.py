@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -50,6 +51,20 @@ def test_it_says_its_version() -> None:
         [sys.executable, "-m", "utaa.cli", "--version"], capture_output=True, text=True, check=True
     )
     assert re.fullmatch(r"utaa \d+\.\d+\.\d+\S*", run.stdout.strip())
+
+
+def test_an_agent_without_a_site_is_told_the_option(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in os.environ if name.startswith("UTAA_")]:
+        monkeypatch.delenv(name)
+    run = subprocess.run(
+        [sys.executable, "-m", "utaa.cli", "edge", "run"], capture_output=True, text=True,
+        cwd=tmp_path, check=False,
+    )  # fmt: skip
+    assert run.returncode == 2
+    assert run.stderr.count("\n") == 1
+    assert "--site" in run.stderr
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
