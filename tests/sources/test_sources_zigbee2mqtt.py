@@ -320,11 +320,14 @@ def test_a_detector_is_told_only_what_it_lists_as_settable(z2m: Bench) -> None:
     assert z2m.source.order("hall", "self_test", "c1") is None
     z2m(listed, "bridge/devices", retained=True)
     order = z2m.source.order("hall", "self_test", "c1")
-    assert order == ("zigbee2mqtt/hall/set", b'{"selftest":"run"}')
+    assert order is not None
+    assert order[:2] == ("zigbee2mqtt/hall/set", b'{"selftest":"run"}')
     assert z2m.source.order("hall", "silence", "c2") is None  # it can be read and not set
     exposes[2]["access"] = 7
     z2m(listed, "bridge/devices", retained=True)
-    assert z2m.source.order("hall", "silence", "c3") == ("zigbee2mqtt/hall/set", b'{"silence":true}')
+    silence = z2m.source.order("hall", "silence", "c3")
+    assert silence is not None
+    assert silence[:2] == ("zigbee2mqtt/hall/set", b'{"silence":true}')
 
 
 def test_a_device_that_announces_itself_is_online_and_one_that_leaves_is_not(z2m: Bench) -> None:
