@@ -136,7 +136,11 @@ def judge_video(
 
     if not file.is_file():
         raise _fail(file.name, "no such file")
-    said = judge_film(file, reference)
+    try:
+        said = judge_film(file, reference)
+    except CameraError as error:
+        typer.echo(f"utaa: {error}", err=True)
+        raise typer.Exit(2) from None
     if json_lines:
         _line({"file": file.name, **msgspec.to_builtins(said)})
     else:
@@ -152,10 +156,18 @@ def train(
     """Make the judge's model anew from generated scenes (needs scikit-learn; minutes to half an hour)."""
     _need_libraries()
     from edge.cameras.proving.measure import measure
+    from edge.cameras.proving.measure import spread
+    from edge.cameras.proving.real import measure_tuning, tuning_cases
     from edge.cameras.proving.train import train as grow
     from edge.cameras.proving.train import write
 
-    to.write_bytes(write(grow(measure("tuning", workers=workers))))
+    try:
+        photographs = spread(measure_tuning, tuning_cases(), workers)
+        measured = [*measure("tuning", workers=workers), *(m for group in photographs for m in group)]
+        to.write_bytes(write(grow(measured)))
+    except CameraError as error:
+        typer.echo(f"utaa: {error}", err=True)
+        raise typer.Exit(2) from None
     typer.echo(f"{to}: {to.stat().st_size} bytes")
 
 

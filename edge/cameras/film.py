@@ -114,9 +114,14 @@ def frozen(numbers: dict[str, float]) -> tuple[str, float] | None:
         return None
     if numbers["late_over_early"] < LATE_OVER_EARLY and numbers["late_p75"] < LATE_CHANGE:
         return "stuck", 0.9
+    if numbers["equal_share"] > EQUAL_SHARE and numbers["late_p75"] < LATE_CHANGE / 2:
+        return "stuck", 0.8
     return None
 
 
+#: A simple encoder leaves out pictures that are like the one before: grain never lets that happen so
+#: often. Pictures that a camera merely doubles (half of them equal) change in the other half.
+EQUAL_SHARE: Final = 0.4
 #: A stuck sensor's pictures change late in a group less than this share of what they change early.
 LATE_OVER_EARLY: Final = 0.45
 #: And late in a group at most this share of pixels changes, in three quarters of its blocks.
