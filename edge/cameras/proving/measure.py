@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 
@@ -53,6 +54,11 @@ def measure(part: Part, *, scenes: int | None = None, workers: int | None = None
 
 def measure_seeds(seeds: Iterable[int], *, workers: int | None = None) -> list[Measured]:
     """All cases of these scenes, in order."""
+    return [m for scene in spread(measure_scene, list(seeds), workers or os.cpu_count() or 1) for m in scene]
+
+
+def spread(function: Callable[[Any], Any], items: list[Any], workers: int) -> list[Any]:
+    """The function of every item, in order, on this many processes."""
     context = multiprocessing.get_context("spawn")  # OpenCV does not survive a fork
-    with ProcessPoolExecutor(workers or os.cpu_count(), mp_context=context) as pool:
-        return [m for scene in pool.map(measure_scene, seeds, chunksize=2) for m in scene]
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        return list(pool.map(function, items))
