@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import phonenumbers
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -54,6 +55,8 @@ class ContactEntry:
     language: str = "mn"
     channels: tuple[ChannelEntry, ...] = ()
     id: str | None = None
+    #: resident or neighbour; None leaves what is stored, and makes a resident
+    role: str | None = None
 
     def __repr__(self) -> str:
         return f"ContactEntry(…, {len(self.channels)} channels)"
@@ -93,8 +96,52 @@ def normal_push(text: str) -> str:
     return json.dumps(wanted, sort_keys=True, separators=(",", ":"))
 
 
+def normal_number(text: str) -> str:
+    """A telephone number as ``+976…``. Raises ``ValueError``."""
+    try:
+        number = phonenumbers.parse(text, "MN")
+    except phonenumbers.NumberParseException:
+        number = None
+    if number is None or not phonenumbers.is_possible_number(number):
+        raise ValueError("expected a telephone number such as 9911 2233")
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def normal_name(text: str) -> str:
+    """What a service calls the person: one word. Raises ``ValueError``."""
+    name = text.strip()
+    if not name or len(name) > _MAX_EMAIL or not name.isprintable() or " " in name:
+        raise ValueError("expected the person's name in that service: one word")
+    return name
+
+
+def normal_webhook(text: str) -> str:
+    """``{"url": …, "secret": …}`` in its one form. Raises ``ValueError``."""
+    try:
+        given: Any = json.loads(text)
+        wanted = {"url": given["url"], "secret": given["secret"]}
+        good = wanted["url"].startswith("https://") and wanted["secret"].startswith("whsec_")
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        good = False
+    if not good or len(text) > _MAX_PUSH:
+        raise ValueError("expected a webhook: JSON with url (https) and secret (whsec_…)")
+    return json.dumps(wanted, sort_keys=True, separators=(",", ":"))
+
+
+def normal_service(text: str) -> str:
+    """An address of a service, such as ``slack://…``. Raises ``ValueError``."""
+    scheme, separator, rest = text.strip().partition("://")
+    if not (scheme.isalnum() and separator and rest) or len(text) > _MAX_PUSH:
+        raise ValueError("expected a service's address such as slack://…")
+    return text.strip()
+
+
 #: The channels a contact can have, and how an address of each is brought into its one form.
-CHANNELS: Final[dict[str, Callable[[str], str]]] = {"email": normal_email, "webpush": normal_push}
+CHANNELS: Final[dict[str, Callable[[str], str]]] = {
+    "email": normal_email, "webpush": normal_push, "sms": normal_number, "voice": normal_number,
+    "messenger": normal_name, "national_email": normal_name, "emongolia": normal_name,
+    "webhook": normal_webhook, "apprise": normal_service,
+}  # fmt: skip
 
 
 def normal_address(channel: str, address: str) -> str:
@@ -266,6 +313,7 @@ class _Contacts:
             name=self._keyring.seal(entry.name, CONTACT_NAME),
             language=entry.language,
             position=position,
+            role=entry.role or "resident",
         )
         self._session.add(contact)
         self._changed = True
@@ -274,6 +322,9 @@ class _Contacts:
     def _change(self, contact: Contact, entry: ContactEntry, position: int, name: str) -> None:
         if name != entry.name:
             contact.name = self._keyring.seal(entry.name, CONTACT_NAME)
+            self._changed = True
+        if entry.role not in (None, contact.role):
+            contact.role = entry.role or contact.role
             self._changed = True
         if (contact.language, contact.position) != (entry.language, position):
             contact.language, contact.position = entry.language, position
@@ -332,3 +383,31 @@ async def open_household(
         contacts.append(ContactEntry(name, contact.language, entries, contact.id))
     address = keyring.open(household.address, ADDRESS) if household.address else None
     return OpenHousehold(address, tuple(contacts))
+
+
+async def add_on_duty(
+    session: AsyncSession, keyring: Keyring, role: str, unit_code: str | None, entry: ContactEntry
+) -> Contact:
+    """Somebody on duty for a unit and what lies in it (``duty``), or at the city's desk (``desk``).
+
+    Raises ``ValueError`` for an address or a role that is none.
+    """
+    if role not in ("duty", "desk") or (role == "duty" and not unit_code):
+        raise ValueError("expected the role desk, or duty with the code of a unit")
+    contact = Contact(
+        household_id=None, role=role, unit_code=unit_code, language=entry.language, position=1,
+        name=keyring.seal(entry.name, CONTACT_NAME),
+    )  # fmt: skip
+    session.add(contact)
+    await session.flush()
+    for wanted in entry.channels:
+        address = normal_address(wanted.channel, wanted.address)
+        session.add(
+            ContactChannel(
+                contact_id=contact.id, channel=wanted.channel,
+                address=keyring.seal(address, CHANNEL_ADDRESS),
+                address_fingerprint=keyring.fingerprint(address, CHANNEL_ADDRESS).hex(),
+            )
+        )  # fmt: skip
+    await session.flush()
+    return contact

@@ -151,3 +151,23 @@ async def test_only_channels_that_are_set_up_are_opened(tmp_path: Path) -> None:
 def test_a_secret_that_cannot_be_read_says_which_file(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="nothing-here"):
         read_secret(tmp_path / "nothing-here")
+
+
+def test_explain_says_what_comes_next_and_what_waits(told: str) -> None:
+    lines = [json.loads(line) for line in call("explain", told, "--json").splitlines()]
+    following = [line for line in lines if line["what"] == "next_rung"]
+    assert [line["detail"] for line in following] == [{"after_rung": 0, "unless": "acknowledged"}]
+
+
+def test_reach_lists_households_with_the_reason_and_no_name(told: str) -> None:
+    output = call("reach", "1116")
+    assert "SK24-0012" in output
+    assert "@" not in output
+    assert json.loads(call("reach", "--json"))["standing"] in ("doubtful", "unreachable")
+    assert call("reach", "99") == ""
+
+
+def test_a_bounce_is_taken_in_from_standard_input(told: str) -> None:
+    result = CliRunner().invoke(app, ["bounce"], input="Subject: no report\n\nhello\n")
+    assert result.exit_code == 0
+    assert "nothing changed" in result.output

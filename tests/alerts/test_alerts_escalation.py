@@ -13,7 +13,7 @@ from alerts.channels.base import Message, Outcome
 from alerts.models import CapMessage, Delivery, IncidentEntry
 from alerts.policy import DEFAULT_POLICY, Policy, Proof
 from edge.wire.identity import detector_id
-from registry.models import ContactChannel
+from registry.models import Contact, ContactChannel
 from tests.alerts.city import MAILS, NIGHT_US, SITE, ScriptedChannel, Town
 from tests.servers import until
 
@@ -260,3 +260,32 @@ def test_the_built_in_ladder_is_what_the_documents_say() -> None:
         assert all(rung.channels == "all" for rung in rule.rungs)
     assert policy.trouble.hours == (8, 20)
     assert policy.trouble.at_most_every_s == 24 * 3600
+
+
+async def test_a_registered_duty_contact_is_told_and_a_wrong_one_is_refused(town: Town) -> None:
+    from registry.households import ChannelEntry, ContactEntry, add_on_duty
+
+    entry = ContactEntry("Жижүүр", channels=(ChannelEntry("sms", "9911 2233"),))
+    async with town.database.write() as session:
+        with pytest.raises(ValueError, match="expected the role"):
+            await add_on_duty(session, town.keyring, "duty", None, entry)
+        await add_on_duty(session, town.keyring, "duty", "1116", entry)
+    await town.alarm(detector=detector_id(SITE, "native", "nobody-knows-me"))
+    channel = ScriptedChannel(name="sms")
+    await town.worker(channel).run_until_idle()
+    assert [message.address for message in channel.sent] == ["+97699112233"]
+
+
+async def test_a_contact_marked_as_neighbour_stays_one_when_the_list_is_sent_again(
+    town: Town,
+) -> None:
+    from registry.households import ContactEntry, replace_contacts
+
+    for role in ("neighbour", None):
+        entries = [ContactEntry("Ах"), ContactEntry("Хөрш", role=role)]
+        async with town.database.write() as session:
+            await replace_contacts(
+                session, town.keyring, town.household_id, entries, now_us=town.clock.now_us()
+            )
+    living = [c for c in await town.all(Contact) if c.gone_us is None]
+    assert sorted(c.role for c in living) == ["neighbour", "resident"]
