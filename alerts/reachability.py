@@ -103,7 +103,11 @@ async def _channels(
         await session.execute(
             select(Contact.household_id, ContactChannel)
             .join(ContactChannel, ContactChannel.contact_id == Contact.id)
-            .where(Contact.household_id.in_(list(household_ids)), Contact.role == "resident")
+            .where(
+                Contact.household_id.in_(list(household_ids)),
+                Contact.role == "resident",
+                Contact.gone_us.is_(None),
+            )
             .order_by(Contact.position, ContactChannel.id)
         )
     ).all()
