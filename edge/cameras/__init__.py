@@ -2,7 +2,8 @@
 
 Cast: ``prober`` starts ``worker``, a process that can be thrown away, and gives it requests; in it
 ``stream`` opens the camera (``talk`` for what HTTP and RTSP share) and returns a ``Probed`` with a
-closed ``outcome``. ``pictures`` decodes with bounds; ``look`` measures one picture, ``bank`` compares it
+closed ``outcome``. ``pictures`` decodes with bounds; ``look`` measures one picture, ``bank``
+compares it
 with a camera's references, ``judge`` says what it is (``rules`` or the small model in ``trees``);
 ``frozen`` does it for a film. ``states`` turns probes, judgements and what others say (``heard``) into
 facts and, after persistence, alarms; ``watchman`` decides who is looked at when. ``proving`` makes the

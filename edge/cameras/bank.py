@@ -32,7 +32,8 @@ _SPREAD: Final = (
     "edges", "flat_blocks", "entropy",
 )  # fmt: skip
 _NEAR: Final = (
-    "mean", "above_245", "chroma_spread", "chroma_share", "sharp_01", "sharp_02", "sharp_12", "sharp_best",
+    "mean", "above_245", "chroma_spread", "chroma_share", "sharp_01", "sharp_02", "sharp_12",
+    "sharp_best",
     "sharp_middle", "grain", "edges", "flat_blocks", "std",
 )  # fmt: skip
 
@@ -239,7 +240,7 @@ class Bank:
                 own = np.ascontiguousarray(look.normal[y : y + h, x : x + w])
                 ref = np.ascontiguousarray(self.template[y : y + h, x : x + w])
                 move, response = cv2.phaseCorrelate(ref, own, window)
-                moves.append(float(np.hypot(*move)))
+                moves.append(float(np.hypot(move[0], move[1])))
                 responses.append(float(response))
         order = np.argsort(moves)
         affine = _orb(self, look)

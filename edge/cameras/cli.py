@@ -153,10 +153,10 @@ def train(
     to: Annotated[Path, typer.Option(help="Where to write the model.")] = Path("model.json"),
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = os.cpu_count() or 1,
 ) -> None:
-    """Make the judge's model anew from generated scenes (needs scikit-learn; minutes to half an hour)."""
+    """Make the judge's model anew from generated scenes (needs scikit-learn; minutes to half an
+    hour)."""
     _need_libraries()
-    from edge.cameras.proving.measure import measure
-    from edge.cameras.proving.measure import spread
+    from edge.cameras.proving.measure import measure, spread
     from edge.cameras.proving.real import measure_tuning, tuning_cases
     from edge.cameras.proving.train import train as grow
     from edge.cameras.proving.train import write

@@ -34,7 +34,11 @@ async def _watch(cameras: list[Camera], interval_s: float, json_lines: bool, onc
     def say(report: Report) -> None:
         if json_lines:
             change = report.change
-            line = {"camera": report.camera, "kind": report.kind, "cameras": list(report.cameras)}
+            line: dict[str, object] = {
+                "camera": report.camera,
+                "kind": report.kind,
+                "cameras": list(report.cameras),
+            }
             if change is not None:
                 line |= {"fact": change.fact, "transition": change.transition, "at_us": change.at_us,
                          "reason": change.reason, "evidence": dict(change.evidence)}  # fmt: skip
@@ -62,10 +66,10 @@ def _show(cameras: list[Camera], json_lines: bool) -> None:
         Console().print(_table(cameras))
         return
     for camera in cameras:
-        facts = {f: s.good for f, s in camera.state.facts.items() if s.good is not None}
+        facts = {str(f): s.good for f, s in camera.state.facts.items() if s.good is not None}
         outcome = camera.last.outcome if camera.last else None
-        line = {"camera": camera.name, "summary": camera.state.summary, "outcome": outcome,
-                "verdict": camera.verdict, **facts}  # fmt: skip
+        line: dict[str, object] = {"camera": camera.name, "summary": camera.state.summary}
+        line |= {"outcome": outcome, "verdict": camera.verdict, **dict(facts)}
         typer.echo(msgspec.json.encode(line).decode())
 
 

@@ -72,7 +72,8 @@ class Changes:
         self._group = []
 
     def evidence(self) -> dict[str, float]:
-        """Numbers: shares of changed pixels early and late in a group, in the quiet half of the blocks."""
+        """Numbers: shares of changed pixels early and late in a group, in the quiet half of the
+        blocks."""
         self._close_group()
         numbers = {
             "pictures": float(self.pictures), "groups": float(self.groups),

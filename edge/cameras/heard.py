@@ -1,7 +1,8 @@
 """What others say about cameras over MQTT, as observations: our native JSON, and Frigate.
 
 Native: ``utaa/v1/camera/<address>/state``, a flat object of the facts' names with true or false, and
-``reason``. Frigate: ``frigate/available`` (the program itself), ``frigate/stats`` (each camera's rate of
+``reason``. Frigate: ``frigate/available`` (the program itself), ``frigate/stats`` (each camera's
+rate of
 pictures, 0 when its stream is lost) and ``frigate/<camera>/status/<role>`` (online, offline, disabled).
 Frigate's rate stays at the registered value when a camera repeats its last picture, so a rate says that
 pictures **advance** and never that they change.

@@ -32,7 +32,8 @@ _SHOWN: Final[dict[str, tuple[str, ...]]] = {
     "moved": ("shift_px", "shift_response", "support", "support_shifted", "corner_move", "corner_turn",
               "corner_zoom", "corners"),
     "noisy": ("self_grain", "over_grain", "self_dots", "over_dots", "self_lines"),
-    "colour_lost": ("self_chroma_spread", "under_chroma_share", "self_weakest_channel", "reference_chroma"),
+    "colour_lost": ("self_chroma_spread", "under_chroma_share", "self_weakest_channel",
+    "reference_chroma"),
     "unknown": ("support", "self_mean"),
 }  # fmt: skip
 
@@ -40,8 +41,10 @@ _SHOWN: Final[dict[str, tuple[str, ...]]] = {
 class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     """What the judge says of one picture. ``evidence``: the numbers behind it, by name.
 
-    Names: ``self_`` the picture alone; ``over_``/``under_`` beyond the highest/lowest of the references;
-    ``support`` the share of the references' structure that is seen (1 all of it), ``among_support`` what
+    Names: ``self_`` the picture alone; ``over_``/``under_`` beyond the highest/lowest of the
+    references;
+    ``support`` the share of the references' structure that is seen (1 all of it), ``among_support``
+    what
     good pictures of this camera score; distances in pixels of a picture 320 wide, turns in degrees.
     """
 

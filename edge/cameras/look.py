@@ -8,6 +8,7 @@ concerns place and light; sharpness and noise are measured on up to 1280 pixels 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,7 +16,8 @@ from numpy.typing import NDArray
 
 from edge.cameras.pictures import Picture
 
-Plane = NDArray[np.float32]
+#: float32; the stubs of OpenCV promise less of what its functions return.
+Plane = NDArray[Any]
 
 SMALL_WIDTH = 320
 #: Blocks of 16 pixels in the small picture.
@@ -115,7 +117,7 @@ def _colour(chroma: Plane, luma: Plane, small: Plane) -> dict[str, float]:
 
 def _fine(picture: Picture, height: int) -> tuple[dict[str, float], Plane]:
     """Sharpness by bands and noise, on the fine picture; and a map of sharpness by block."""
-    grey = np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), np.float32)
+    grey: Plane = np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), np.float32)
     while grey.shape[1] > FINE_WIDTH:
         grey = cv2.pyrDown(grey)
     if grey.shape[1] < SMALL_WIDTH * 1.5:
@@ -136,7 +138,8 @@ def _fine(picture: Picture, height: int) -> tuple[dict[str, float], Plane]:
         bands.append(np.asarray(cv2.resize(band, size, interpolation=cv2.INTER_AREA), np.float32))
         level = np.asarray(cv2.pyrDown(level), np.float32)
     noise = float(np.quantile(grain, 0.2))
-    # noise adds to a band about as its own share of the grain; the floor keeps flat blocks from counting
+    # noise adds to a band about as its own share of the grain; the floor keeps flat blocks from
+    # counting
     floor = 0.25 + 0.6 * noise
     energies = [float(np.sqrt(np.mean(np.maximum(b - floor * w, 0) ** 2))) + 0.05
                 for b, w in zip(bands, (1.0, 0.4, 0.2, 0.1), strict=True)]  # fmt: skip

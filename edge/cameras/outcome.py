@@ -8,7 +8,8 @@ import msgspec
 
 Outcome = Literal[
     "reachable", "bad_url", "unknown_host", "no_route", "refused", "connect_timeout", "tls_failed",
-    "wrong_password", "unknown_path", "server_error", "redirects", "not_understood", "closed", "timeout",
+    "wrong_password", "unknown_path", "server_error", "redirects", "not_understood", "closed",
+    "timeout",
     "no_video", "no_packets", "stalled", "undecodable", "too_large", "hung",
 ]  # fmt: skip
 
@@ -93,9 +94,12 @@ def differences(probed: Probed, registered: Registered) -> list[str]:
     size, wanted = (probed.width, probed.height), (registered.width, registered.height)
     if None not in size and None not in wanted and size != wanted:
         result.append("resolution")
-    if registered.rate_fps and probed.rate_fps:
-        if abs(probed.rate_fps / registered.rate_fps - 1) > RATE_SLACK:
-            result.append("rate")
+    if (
+        registered.rate_fps
+        and probed.rate_fps
+        and abs(probed.rate_fps / registered.rate_fps - 1) > RATE_SLACK
+    ):
+        result.append("rate")
     if registered.bitrate_kbps and probed.bitrate_kbps:
         share = probed.bitrate_kbps / registered.bitrate_kbps
         if not 1 / BITRATE_FACTOR <= share <= BITRATE_FACTOR:

@@ -32,7 +32,9 @@ _LOOKED_AT: Final[tuple[Fact, ...]] = ("well_exposed", "in_focus", "in_place")
 #: The camera is there and answers; what is wrong concerns its stream.
 _STREAM_OUTCOMES: Final = frozenset({"no_packets", "stalled", "undecodable", "no_video", "too_large"})
 #: Facts whose loss makes a camera useless; the rest degrade it.
-_FAULTY: Final[frozenset[Fact]] = frozenset({"reachable", "advancing", "changing", "in_place", "well_exposed"})
+_FAULTY: Final[frozenset[Fact]] = frozenset(
+    {"reachable", "advancing", "changing", "in_place", "well_exposed"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,11 +167,13 @@ def maintenance(state: State, on: bool) -> State:
     return State(maintenance=on, last_us=state.last_us) if on != state.maintenance else state
 
 
-def from_probe(probed: Probed, registered: Registered, at_us: int, *, repeated: bool = False) -> Observation:
+def from_probe(
+    probed: Probed, registered: Registered, at_us: int, *, repeated: bool = False
+) -> Observation:
     """What a probe says. ``repeated``: its keyframes are those of the probe before."""
     there = probed.outcome == "reachable" or probed.outcome in _STREAM_OUTCOMES
     facts: dict[Fact, bool] = {"reachable": there}
-    reason = probed.outcome
+    reason: str = probed.outcome
     if there:
         facts["advancing"] = probed.outcome == "reachable"
     if probed.outcome == "reachable":
@@ -180,7 +184,8 @@ def from_probe(probed: Probed, registered: Registered, at_us: int, *, repeated: 
         if repeated:
             facts["changing"], reason = False, "the same compressed picture again and again"
     numbers = {
-        "rate_fps": probed.rate_fps, "bitrate_kbps": probed.bitrate_kbps, "first_picture_s": probed.first_picture_s,
+        "rate_fps": probed.rate_fps, "bitrate_kbps": probed.bitrate_kbps,
+        "first_picture_s": probed.first_picture_s,
         "corrupt": float(probed.corrupt), "missing": float(probed.missing),
     }  # fmt: skip
     return Observation(at_us, facts, reason, {k: v for k, v in numbers.items() if v is not None})

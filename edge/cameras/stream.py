@@ -1,7 +1,8 @@
 """One probe of one camera, in the calling thread: RTSP by PyAV, HTTP by ourselves. Runs in the worker.
 
 Each step has a deadline: connecting, opening, the wait for a packet, and the whole. PyAV's errors carry
-the URL with its password, so no error text leaves this module; only closed outcomes do. When PyAV cannot
+the URL with its password, so no error text leaves this module; only closed outcomes do. When PyAV
+cannot
 say what is wrong, ``diagnose`` asks the camera once more in plain RTSP.
 """
 
@@ -33,7 +34,8 @@ Depth = Literal["cheap", "full"]
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """What to probe and how long. ``cheap`` stops at the first picture; ``full`` watches ``watch_s``."""
+    """What to probe and how long. ``cheap`` stops at the first picture; ``full`` watches
+    ``watch_s``."""
 
     id: int
     url: str

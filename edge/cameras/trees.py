@@ -1,7 +1,8 @@
 """A small trained model: boosted trees in a JSON file, read and walked with numpy alone.
 
 The file is made by ``utaa cameras train``; its card is in ``docs/cameras.md``. Missing numbers (NaN) go
-the way each node says. ``Trees.probabilities`` takes numbers by name and gives a share for each verdict.
+the way each node says. ``Trees.probabilities`` takes numbers by name and gives a share for each
+verdict.
 """
 
 from __future__ import annotations

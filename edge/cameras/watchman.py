@@ -2,7 +2,8 @@
 
 ``Plan`` is pure: it says which cameras are due and when the next one is. ``Watchman`` runs it: each due
 camera is probed by the ``Prober`` (bounded threads), never two at once on one host beyond its limit, a
-slow camera holds only its own place. What comes out: ``Report`` for every turned fact; when most cameras
+slow camera holds only its own place. What comes out: ``Report`` for every turned fact; when most
+cameras
 of a watchman turn unreachable together it is one report, ``network_lost``, and not one for each.
 """
 
@@ -32,7 +33,7 @@ from edge.cameras.states import (
     from_verdict,
     step,
 )
-from edge.cameras.stream import Request
+from edge.cameras.stream import Depth, Request
 from edge.cameras.talk import Address
 
 log = structlog.get_logger()
@@ -157,21 +158,22 @@ class Watchman:
     async def look(self, camera: Camera) -> list[Change]:
         """One visit: probe, judge the picture where there are references, take in what it says."""
         now = time.monotonic()
-        full = camera.references is not None and (now >= camera.full_due_s or camera.state.in_doubt
-                                                   or camera.state.summary in ("faulty", "degraded"))  # fmt: skip
+        bad = camera.state.in_doubt or camera.state.summary in ("faulty", "degraded")
+        full = camera.references is not None and (now >= camera.full_due_s or bad)
+        depth: Depth = "full" if full else "cheap"
         probed = await self._prober.probe(
-            Request(id=0, url=camera.url, depth="full" if full else "cheap", watch_s=1.5,
-                    want_picture=full)  # fmt: skip
+            Request(id=0, url=camera.url, depth=depth, watch_s=1.5, want_picture=full)
         )
         at_us = time.time_ns() // 1000
         camera.last = probed
         camera.hashes = [*camera.hashes, *probed.keyframe_hashes][-REPEATS:]
         repeated = len(camera.hashes) == REPEATS and len(set(camera.hashes)) == 1
-        changes = self._take(camera, from_probe(probed, camera.settings.registered, at_us, repeated=repeated))
+        changes = self._take(
+            camera, from_probe(probed, camera.settings.registered, at_us, repeated=repeated)
+        )
         if probed.outcome == "reachable" and not repeated:
             standing = camera.state.facts.get("changing")
             if standing is not None and (standing.good is False or standing.doubts):
-
                 changes += self._take(camera, Observation(at_us, {"changing": True}, "new pictures"))
         if full and probed.picture is not None:
             changes += await self._judge(camera, probed.picture, at_us)

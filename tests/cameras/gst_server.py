@@ -18,7 +18,8 @@ server.set_service("0")
 factory = GstRtspServer.RTSPMediaFactory()
 factory.set_launch(
     "( videotestsrc is-live=true pattern=ball ! video/x-raw,width=320,height=240,framerate=15/1 "
-    "! x264enc tune=zerolatency speed-preset=ultrafast bitrate=400 key-int-max=15 ! rtph264pay name=pay0 pt=96 )"
+    "! x264enc tune=zerolatency speed-preset=ultrafast bitrate=400 key-int-max=15 "
+    "! rtph264pay name=pay0 pt=96 )"
 )
 factory.set_shared(True)
 server.get_mount_points().add_factory("/ball", factory)

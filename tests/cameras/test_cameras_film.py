@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -24,7 +25,9 @@ def _file(tmp_path: Path, shape: Shape) -> Path:
 
 @pytest.mark.parametrize("night", [False, True])
 @pytest.mark.parametrize("stuck", [False, True])
-def test_a_stuck_sensor_is_told_from_a_living_one_with_a_clock_in_both(stuck: bool, night: bool) -> None:
+def test_a_stuck_sensor_is_told_from_a_living_one_with_a_clock_in_both(
+    stuck: bool, night: bool
+) -> None:
     numbers = measure_clip(Clip(seed=9, stuck=stuck, night=night, rate_kbps=1024))
 
     assert (frozen(numbers) is not None) == stuck
@@ -32,10 +35,12 @@ def test_a_stuck_sensor_is_told_from_a_living_one_with_a_clock_in_both(stuck: bo
 
 
 def test_the_simulators_stuck_sensor_is_found_and_its_living_one_is_not(tmp_path: Path) -> None:
-    shape = dict(width=480, height=270, rate_fps=12, gop_s=2.0, length_s=6, bitrate_kbps=800, night=True)
+    living = Shape(
+        width=480, height=270, rate_fps=12, gop_s=2.0, length_s=6, bitrate_kbps=800, night=True
+    )
 
-    assert judge_film(_file(tmp_path, Shape(**shape, stuck=True))).verdict == "frozen"  # type: ignore[arg-type]
-    assert judge_film(_file(tmp_path, Shape(**shape))).verdict == "ok"  # type: ignore[arg-type]
+    assert judge_film(_file(tmp_path, replace(living, stuck=True))).verdict == "frozen"
+    assert judge_film(_file(tmp_path, living)).verdict == "ok"
 
 
 def test_equal_pictures_are_frozen_without_any_group() -> None:
@@ -49,7 +54,9 @@ def test_equal_pictures_are_frozen_without_any_group() -> None:
 
 def test_a_film_too_short_to_tell_is_not_called_frozen() -> None:
     changes = Changes()
-    for number, picture in enumerate(pictures(Clip(seed=3, stuck=False, night=False, rate_kbps=512))[:5]):
+    for number, picture in enumerate(
+        pictures(Clip(seed=3, stuck=False, night=False, rate_kbps=512))[:5]
+    ):
         changes.add(picture[..., 0], keyframe=number == 0)
     assert frozen(changes.evidence()) is None
 

@@ -33,7 +33,9 @@ def port() -> Iterator[str]:
 
 
 async def test_another_server_is_reached_with_its_password(port: str, ask: Callable[..., Any]) -> None:
-    found = await ask(f"rtsp://watch:secret@127.0.0.1:{port}/ball", depth="full", watch_s=2.0, total_s=10)
+    found = await ask(
+        f"rtsp://watch:secret@127.0.0.1:{port}/ball", depth="full", watch_s=2.0, total_s=10
+    )
 
     assert (found.outcome, found.codec, found.width, found.height) == ("reachable", "h264", 320, 240)
     assert found.rate_fps == pytest.approx(15, rel=0.1)

@@ -1,4 +1,5 @@
-"""The judge: bounded input, any size and colour, each fault of a generated camera, the shipped model."""
+"""The judge: bounded input, any size and colour, each fault of a generated camera, the shipped
+model."""
 
 from __future__ import annotations
 
@@ -35,7 +36,9 @@ def street() -> tuple[Judge, dict[float, np.ndarray]]:
     return Judge.trained(list(seen.values())), seen
 
 
-def _picture(hour: float, fault: str | None = None, view: View | None = None, **weather: float) -> np.ndarray:
+def _picture(
+    hour: float, fault: str | None = None, view: View | None = None, **weather: float
+) -> np.ndarray:
     scene = draw_scene(SEED)
     moment = Moment(hour=hour, seed=99, infrared=not 6 < hour < 20, **weather)  # type: ignore[arg-type]
     picture = see(scene, moment, view or View())
@@ -53,14 +56,23 @@ def test_each_fault_by_day_is_named(street: tuple[Judge, object], fault: str) ->
     assert said.evidence
 
 
-@pytest.mark.parametrize("view", [View(dx=70), View(dy=45), View(roll_deg=8), View(zoom=1.3), View(dx=150, dy=-40)])
+@pytest.mark.parametrize(
+    "view", [View(dx=70), View(dy=45), View(roll_deg=8), View(zoom=1.3), View(dx=150, dy=-40)]
+)
 def test_a_turned_camera_is_moved(street: tuple[Judge, object], view: View) -> None:
     assert street[0].judge(_picture(12.0, view=view)).verdict == "moved"  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
     "weather",
-    [{}, {"fog": 0.3}, {"snow_cover": 0.8}, {"snowfall": 0.6, "snow_cover": 0.4}, {"rain": 0.7}, {"traffic": 6}],
+    [
+        {},
+        {"fog": 0.3},
+        {"snow_cover": 0.8},
+        {"snowfall": 0.6, "snow_cover": 0.4},
+        {"rain": 0.7},
+        {"traffic": 6},
+    ],
 )
 @pytest.mark.parametrize("hour", [12.0, 23.0])
 def test_weather_night_and_infrared_are_normal_life(
@@ -69,7 +81,9 @@ def test_weather_night_and_infrared_are_normal_life(
     assert street[0].judge(_picture(hour, **weather)).verdict == "ok"  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("size", [(64, 48), (177, 144), (333, 999), (4000, 300), (1920, 1080), (17, 16)])
+@pytest.mark.parametrize(
+    "size", [(64, 48), (177, 144), (333, 999), (4000, 300), (1920, 1080), (17, 16)]
+)
 @pytest.mark.parametrize("channels", [1, 3])
 def test_pictures_of_any_size_and_colour_get_a_verdict(size: tuple[int, int], channels: int) -> None:
     rng = np.random.default_rng(1)
@@ -90,12 +104,16 @@ def test_pictures_without_any_structure_do_not_break_it(value: int) -> None:
     assert all(np.isfinite(v) for v in said.evidence.values())
 
 
-def test_more_references_than_are_kept_leave_the_most_different(street: tuple[Judge, dict[float, np.ndarray]]) -> None:
+def test_more_references_than_are_kept_leave_the_most_different(
+    street: tuple[Judge, dict[float, np.ndarray]],
+) -> None:
     day, night = street[1][11.5], street[1][2.0]
     judge = Judge.trained([day] * 40 + [night])  # type: ignore[list-item]
 
     assert len(judge.bank.looks) == 24
-    assert min(look.numbers["mean"] for look in judge.bank.looks) < judge.bank.looks[0].numbers["mean"] + 1
+    assert (
+        min(look.numbers["mean"] for look in judge.bank.looks) < judge.bank.looks[0].numbers["mean"] + 1
+    )
     assert judge.judge(night).verdict == "ok"  # type: ignore[arg-type]
 
 
@@ -112,7 +130,9 @@ def test_a_hundred_megapixels_are_refused_before_they_are_decoded() -> None:
         decode(huge_png())
 
 
-@pytest.mark.parametrize("data", [b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"hello" * 100, b"BM" + bytes(40)])
+@pytest.mark.parametrize(
+    "data", [b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"hello" * 100, b"BM" + bytes(40)]
+)
 def test_what_is_no_picture_is_refused(data: bytes) -> None:
     with pytest.raises(BadPicture, match="not_a_picture"):
         decode(data)
@@ -128,7 +148,8 @@ def test_trees_walk_to_the_leaf_that_the_numbers_choose() -> None:
     tree = TreeFile(feature=[0, -1, -1], threshold=[2.0, 0, 0], left=[1, 0, 0], right=[2, 0, 0],
                     missing_left=[0, 0, 0], value=[0.0, 3.0, -3.0])  # fmt: skip
     flat = TreeFile(feature=[-1], threshold=[0.0], left=[0], right=[0], missing_left=[0], value=[0.0])
-    model = Trees(ModelFile(made_by="", tuned_on="", verdicts=["ok", "dark"], features=["x"], start=[0.0, 0.0],
+    model = Trees(ModelFile(made_by="", tuned_on="", verdicts=["ok", "dark"], features=["x"],
+    start=[0.0, 0.0],
                             fault_threshold=0.5, trees=[[tree, flat]]))  # fmt: skip
 
     assert model.probabilities({"x": 2.0})["ok"] > 0.9
@@ -181,7 +202,11 @@ def test_the_command_judges_a_folder_and_says_what_it_left_out(tmp_path: Path) -
     )  # fmt: skip
 
     lines = [msgspec.json.decode(line) for line in done.stdout.splitlines()]
-    assert [(row["file"], row["verdict"]) for row in lines] == [("a.png", "ok"), ("b.jpg", "dark"), ("c.jpg", "unknown")]
+    assert [(row["file"], row["verdict"]) for row in lines] == [
+        ("a.png", "ok"),
+        ("b.jpg", "dark"),
+        ("c.jpg", "unknown"),
+    ]
     assert all(set(row) == {"file", "verdict", "confidence", "evidence"} for row in lines)
     assert done.stderr.startswith("utaa: notes.jpg: left out, not_a_picture")
     assert done.returncode == 0
@@ -189,7 +214,8 @@ def test_the_command_judges_a_folder_and_says_what_it_left_out(tmp_path: Path) -
 
 def test_an_empty_folder_of_references_is_one_line(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "utaa.cli", "cameras", "judge", "--reference", str(tmp_path), "--pictures", str(tmp_path)],
+        [sys.executable, "-m", "utaa.cli", "cameras", "judge", "--reference", str(tmp_path),
+        "--pictures", str(tmp_path)],
         capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     assert done.returncode == 2

@@ -1,4 +1,5 @@
-"""The probe against the simulator: every fault has its own word, in bounded time, and no secret leaks."""
+"""The probe against the simulator: every fault has its own word, in bounded time, and no secret
+leaks."""
 
 from __future__ import annotations
 
@@ -160,10 +161,15 @@ async def test_no_secret_is_shown_anywhere(server: Server) -> None:
     assert secret.encode() not in commands.replace(b"UTAA", b"")
     assert secret not in repr(found) + repr(logs)
     assert secret not in msgspec.json.encode(found).decode()
-    assert secret not in f"{Address.parse(urls[0])!r} {Address.parse(urls[-1])} {Request(id=1, url=urls[0])!r}"
+    assert (
+        secret
+        not in f"{Address.parse(urls[0])!r} {Address.parse(urls[-1])} {Request(id=1, url=urls[0])!r}"
+    )
 
 
-async def test_a_worker_that_dies_takes_no_probe_along(server: Server, ask: Ask, prober: Prober) -> None:
+async def test_a_worker_that_dies_takes_no_probe_along(
+    server: Server, ask: Ask, prober: Prober
+) -> None:
     assert (await ask(server.url("ok"))).outcome == "reachable"
     under_way = asyncio.create_task(ask(server.url("ok"), depth="full", watch_s=2.0))
     worker = prober._worker
@@ -187,7 +193,9 @@ async def test_a_slow_camera_delays_no_other(server: Server, ask: Ask) -> None:
     assert {s.outcome for s in await asyncio.gather(*slow)} == {"timeout"}
 
 
-async def test_probes_leave_no_descriptor_or_thread_behind(server: Server, ask: Ask, prober: Prober) -> None:
+async def test_probes_leave_no_descriptor_or_thread_behind(
+    server: Server, ask: Ask, prober: Prober
+) -> None:
     urls = [server.url(p) for p in ("ok", "closes", "unknown_path", "garbage", "wrong_password")]
     await asyncio.gather(*(ask(u) for u in urls * 2))
     worker = prober._worker
@@ -205,7 +213,9 @@ async def test_probes_leave_no_descriptor_or_thread_behind(server: Server, ask: 
 def test_another_codec_size_and_rate_are_told_from_the_registered() -> None:
     from edge.cameras.outcome import Probed
 
-    found = Probed(outcome="reachable", url="", codec="hevc", width=640, height=360, rate_fps=12.5, bitrate_kbps=90)
+    found = Probed(
+        outcome="reachable", url="", codec="hevc", width=640, height=360, rate_fps=12.5, bitrate_kbps=90
+    )
     register = Registered(codec="h264", width=1280, height=720, rate_fps=25, bitrate_kbps=512)
 
     assert differences(found, register) == ["codec", "resolution", "rate", "bitrate"]
@@ -214,7 +224,9 @@ def test_another_codec_size_and_rate_are_told_from_the_registered() -> None:
 
 
 async def test_hevc_is_recognised(ask: Ask) -> None:
-    async with Server({"h": Camera(Shape(width=320, height=240, rate_fps=10, length_s=3, codec="hevc"))}) as s:
+    async with Server(
+        {"h": Camera(Shape(width=320, height=240, rate_fps=10, length_s=3, codec="hevc"))}
+    ) as s:
         assert (await ask(s.url("h"))).codec == "hevc"
 
 
@@ -240,7 +252,8 @@ def test_without_the_libraries_one_line_says_what_to_install(tmp_path: Path) -> 
 
 def test_an_edge_agent_needs_neither_opencv_nor_pyav() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", "import sys, edge.cli; print({'cv2', 'av', 'edge.cameras'} & set(sys.modules))"],
+        [sys.executable, "-c",
+         "import sys, edge.cli; print({'cv2', 'av', 'edge.cameras'} & set(sys.modules))"],
         capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     assert done.stdout.strip() == "set()"

@@ -26,7 +26,9 @@ from edge.wire.errors import WireError
 S = 1_000_000
 
 
-def _run(*seen: tuple[float, dict[str, bool]], state: State | None = None) -> tuple[State, list[Change]]:
+def _run(
+    *seen: tuple[float, dict[str, bool]], state: State | None = None
+) -> tuple[State, list[Change]]:
     state = state or State()
     changes: list[Change] = []
     for at_s, facts in seen:
@@ -47,7 +49,10 @@ def test_a_camera_that_is_lost_is_told_within_forty_seconds_of_probes_and_clears
 
 
 def test_one_bad_probe_is_no_alarm_however_long_it_lasted() -> None:
-    assert _run((0, {"reachable": True}), (5000, {"reachable": False}), (5030, {"reachable": True}))[1] == []
+    assert (
+        _run((0, {"reachable": True}), (5000, {"reachable": False}), (5030, {"reachable": True}))[1]
+        == []
+    )
 
 
 def test_many_bad_looks_in_a_moment_are_no_alarm() -> None:
@@ -83,7 +88,9 @@ def test_an_older_observation_changes_nothing() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 100), st.sampled_from(FACTS), st.booleans()), max_size=60))
-def test_raises_and_clears_of_a_fact_alternate_for_any_history(history: list[tuple[int, str, bool]]) -> None:
+def test_raises_and_clears_of_a_fact_alternate_for_any_history(
+    history: list[tuple[int, str, bool]],
+) -> None:
     at, seen = 0.0, []
     for gap, fact, good in history:
         at += gap
@@ -116,13 +123,20 @@ def test_another_stream_than_registered_and_a_repeated_one_are_told() -> None:
 
 def test_a_bad_picture_says_nothing_about_what_cannot_be_seen_on_it() -> None:
     assert from_verdict("dark", 0.9, {}, 1).facts == {"well_exposed": False}
-    assert from_verdict("ok", 0.9, {}, 1).facts == {"well_exposed": True, "in_focus": True, "in_place": True}
+    assert from_verdict("ok", 0.9, {}, 1).facts == {
+        "well_exposed": True,
+        "in_focus": True,
+        "in_place": True,
+    }
     assert from_verdict("unknown", 0.0, {}, 1).facts == {}
     assert from_verdict("frozen", 0.9, {}, 1, film=True).facts == {"changing": False}
 
 
 def test_frigates_rate_says_that_pictures_advance_and_never_that_they_change() -> None:
-    stats = {"cameras": {"yard": {"camera_fps": 5.1, "pid": 3}, "gate": {"camera_fps": 0.0}}, "service": {}}
+    stats = {
+        "cameras": {"yard": {"camera_fps": 5.1, "pid": 3}, "gate": {"camera_fps": 0.0}},
+        "service": {},
+    }
     heard = hear("frigate/stats", json.dumps(stats).encode(), 7)
     assert heard["frigate/yard"].facts == {"advancing": True, "reachable": True}
     assert heard["frigate/gate"].facts == {"advancing": False}
@@ -134,7 +148,8 @@ def test_frigates_rate_says_that_pictures_advance_and_never_that_they_change() -
     [("frigate/yard/status/detect", b"offline", {"frigate/yard": {"reachable": False}}),
      ("frigate/yard/status/record", b"online", {"frigate/yard": {"reachable": True}}),
      ("frigate/yard/status/detect", b"disabled", {}), ("frigate/available", b"online", {}),
-     ("utaa/v1/camera/yard/state", b'{"in_focus": false, "reason": "dust"}', {"yard": {"in_focus": False}})],
+     ("utaa/v1/camera/yard/state", b'{"in_focus": false, "reason": "dust"}',
+     {"yard": {"in_focus": False}})],
 )  # fmt: skip
 def test_heard_messages_become_the_same_facts(
     topic: str, payload: bytes, facts: dict[str, dict[str, bool]]

@@ -1,4 +1,5 @@
-"""The watchman: who is due, one loss, a lost network, a reboot, and the whole way with the simulator."""
+"""The watchman: who is due, one loss, a lost network, a reboot, and the whole way with the
+simulator."""
 
 from __future__ import annotations
 
@@ -23,8 +24,20 @@ from firmware_sim.camera.server import Camera as Simulated
 from firmware_sim.camera.server import Server
 
 #: No patience in seconds, so that a test need not wait: only the count of observations is left.
-HASTY = Settings(patience={f: Patience(0.0, 2) for f in (
-    "reachable", "advancing", "changing", "well_exposed", "in_focus", "in_place", "as_registered")})  # fmt: skip
+HASTY = Settings(
+    patience={
+        f: Patience(0.0, 2)
+        for f in (
+            "reachable",
+            "advancing",
+            "changing",
+            "well_exposed",
+            "in_focus",
+            "in_place",
+            "as_registered",
+        )
+    }
+)
 
 
 class Script(Prober):
@@ -157,7 +170,9 @@ async def test_a_covered_simulated_camera_is_told_and_clears_after_mending(tmp_p
 
 
 async def test_the_command_watches_once_and_hides_passwords(tmp_path: Path) -> None:
-    async with Server({"a": Simulated(Shape(width=320, height=240, rate_fps=10, length_s=2))}) as server:
+    async with Server(
+        {"a": Simulated(Shape(width=320, height=240, rate_fps=10, length_s=2))}
+    ) as server:
         file = tmp_path / "cameras.txt"
         file.write_text(f"# mine\nyard {server.url('a')}\ngate rtsp://u:hush@127.0.0.1:9/x\n")
         done = await asyncio.to_thread(
@@ -165,6 +180,10 @@ async def test_the_command_watches_once_and_hides_passwords(tmp_path: Path) -> N
             [sys.executable, "-m", "utaa.cli", "cameras", "watch", str(file), "--once", "--json"],
             capture_output=True, text=True, timeout=60,
         )  # fmt: skip
-    rows = {row["camera"]: row for row in map(msgspec.json.decode, done.stdout.splitlines()) if "camera" in row}
+    rows = {
+        row["camera"]: row
+        for row in map(msgspec.json.decode, done.stdout.splitlines())
+        if "camera" in row
+    }
     assert (rows["yard"]["summary"], rows["gate"]["outcome"]) == ("ok", "refused")
     assert "hush" not in done.stdout + done.stderr

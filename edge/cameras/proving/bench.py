@@ -86,7 +86,8 @@ def _films(films: list[Any], numbers: list[dict[str, float]]) -> dict[str, Any]:
 
 
 def speed(seconds: float = 4.0) -> dict[str, float]:
-    """Full looks a second on one core, at 640x360 and 1920x1080, and so cameras at one look in 10 min."""
+    """Full looks a second on one core, at 640x360 and 1920x1080, and so cameras at one look in 10
+    min."""
     cv2.setNumThreads(1)
     cases = cases_of(9000)
     scene = draw_scene(9000)

@@ -23,7 +23,7 @@ def dark(rng: np.random.Generator, picture: Picture) -> Picture:
     linear = np.power(picture.astype(np.float32) / 255, 2.2) * kept * kept
     shown = np.power(linear, 1 / 2.2) * 255 + rng.uniform(0, 12)
     shown += rng.standard_normal(picture.shape, dtype=np.float32) * rng.uniform(0.3, 4.0)
-    return np.clip(shown, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(shown, 0, 255), np.uint8)
 
 
 def over_exposed(rng: np.random.Generator, picture: Picture) -> Picture:
@@ -35,7 +35,7 @@ def over_exposed(rng: np.random.Generator, picture: Picture) -> Picture:
     if rng.random() < 0.5:  # the light spreads
         shown = np.maximum(shown, cv2.GaussianBlur(shown, (0, 0), rng.uniform(2, 12)))
     shown += rng.standard_normal(picture.shape, dtype=np.float32)
-    return np.clip(shown, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(shown, 0, 255), np.uint8)
 
 
 def covered(rng: np.random.Generator, picture: Picture) -> Picture:
@@ -76,14 +76,14 @@ def covered(rng: np.random.Generator, picture: Picture) -> Picture:
         cover = np.repeat(cover.mean(axis=2, keepdims=True), 3, axis=2)
     out = base * (1 - mask[..., None]) + cover * mask[..., None]
     out += rng.standard_normal(picture.shape, dtype=np.float32) * rng.uniform(0.3, 2.0)
-    return np.clip(out, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(out, 0, 255), np.uint8)
 
 
 def defocused(rng: np.random.Generator, picture: Picture) -> Picture:
     """The lens out of focus; the blur is a disc or a bell, 1/250 to 1/60 of the picture's width."""
     width = picture.shape[1]
     radius = max(width * rng.uniform(1 / 260, 1 / 55), 1.2)
-    soft = picture.astype(np.float32)
+    soft: Plane = picture.astype(np.float32)
     if rng.random() < 0.6:
         size = int(2 * np.ceil(radius * 1.4) + 1)
         yy, xx = np.mgrid[0:size, 0:size].astype(np.float32) - size // 2
@@ -91,7 +91,7 @@ def defocused(rng: np.random.Generator, picture: Picture) -> Picture:
         soft = cv2.filter2D(soft, -1, disc / disc.sum(), borderType=cv2.BORDER_REFLECT)
     else:
         soft = cv2.GaussianBlur(soft, (0, 0), radius)
-    soft += rng.standard_normal(picture.shape, dtype=np.float32) * rng.uniform(0.2, 2.5)
+    soft = soft + rng.standard_normal(picture.shape, dtype=np.float32) * rng.uniform(0.2, 2.5)
     return np.clip(soft, 0, 255).astype(np.uint8)
 
 
@@ -114,7 +114,7 @@ def noisy(rng: np.random.Generator, picture: Picture) -> Picture:
         rows = rng.standard_normal((out.shape[0], 1, 1), dtype=np.float32) * rng.uniform(12, 40)
         out += rows if rng.random() < 0.7 else np.roll(rows, 3, axis=0) * (rng.random() + 0.5)
         out += rng.standard_normal(out.shape, dtype=np.float32) * 4
-    return np.clip(out, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(out, 0, 255), np.uint8)
 
 
 def colour_lost(rng: np.random.Generator, picture: Picture) -> Picture:
@@ -128,7 +128,7 @@ def colour_lost(rng: np.random.Generator, picture: Picture) -> Picture:
         out = base.copy()
         channel = int(rng.integers(0, 3))
         out[..., channel] *= rng.uniform(0.0, 0.2)
-    return np.clip(out, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(out, 0, 255), np.uint8)
 
 
 def turned(rng: np.random.Generator) -> View:
@@ -179,7 +179,7 @@ def _blob(rng: np.random.Generator, height: int, width: int, share: float) -> Pl
 
 
 def _spray(rng: np.random.Generator, height: int, width: int) -> Plane:
-    mask = np.zeros((height, width), np.float32)
+    mask: Plane = np.zeros((height, width), np.float32)
     for _ in range(int(rng.integers(5, 30))):
         x, y = int(rng.uniform(0, width)), int(rng.uniform(0, height))
         r = int(width * rng.uniform(0.03, 0.22))

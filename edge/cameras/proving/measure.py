@@ -1,4 +1,5 @@
-"""Numbers of every case of a part, on all cores that may be used; the slow half of training and bench."""
+"""Numbers of every case of a part, on all cores that may be used; the slow half of training and
+bench."""
 
 from __future__ import annotations
 
@@ -54,7 +55,9 @@ def measure(part: Part, *, scenes: int | None = None, workers: int | None = None
 
 def measure_seeds(seeds: Iterable[int], *, workers: int | None = None) -> list[Measured]:
     """All cases of these scenes, in order."""
-    return [m for scene in spread(measure_scene, list(seeds), workers or os.cpu_count() or 1) for m in scene]
+    return [
+        m for scene in spread(measure_scene, list(seeds), workers or os.cpu_count() or 1) for m in scene
+    ]
 
 
 def spread(function: Callable[[Any], Any], items: list[Any], workers: int) -> list[Any]:

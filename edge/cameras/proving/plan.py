@@ -17,7 +17,7 @@ from typing import Final, Literal
 import numpy as np
 
 from edge.cameras.proving import faults, weather
-from edge.cameras.proving.scenes import HOME, Moment, Picture, Scene, View, draw_scene
+from edge.cameras.proving.scenes import HOME, Moment, Picture, Scene, View, daylight, draw_scene
 
 Part = Literal["tuning", "held_out"]
 #: Scene seeds; the ranges never meet, and every other seed is derived from the scene's.
@@ -56,7 +56,7 @@ def moment_of(rng: np.random.Generator, *, has_infrared: bool, hours: tuple[floa
     """Any hour of the range, any weather; bad weather in about two of five."""
     hour = float(rng.uniform(*hours)) % 24
     kind = rng.choice(["fair", "fog", "snow", "snow_lies", "rain"], p=[0.58, 0.1, 0.12, 0.1, 0.1])
-    night = weather.daylight(hour) < 0.12
+    night = daylight(hour) < 0.12
     return Moment(
         hour=hour,
         cloud=float(rng.uniform(0, 1)),
@@ -76,9 +76,9 @@ def cases_of(seed: int) -> SceneCases:
     scene = draw_scene(seed)
     count = int(rng.integers(3, 21))
     # most banks have seen day and night; some were made in one afternoon
-    kind = rng.random()
+    span = rng.random()
     start = float(rng.uniform(7, 16))
-    hours = (0.0, 24.0) if kind < 0.7 else (start, start + (4.0 if kind < 0.85 else 1.0))
+    hours = (0.0, 24.0) if span < 0.7 else (start, start + (4.0 if span < 0.85 else 1.0))
     infrared = scene.has_infrared
     references = tuple(moment_of(rng, has_infrared=infrared, hours=hours) for _ in range(count))
     cases = [

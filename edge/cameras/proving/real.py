@@ -1,7 +1,8 @@
 """Pictures of real places that come inside packages, as cameras; reported apart from generated ones.
 
 scikit-image and scikit-learn carry photographs; OpenCV's **source** package carries more, and
-``vtest.avi``, a real surveillance film (give its ``samples/data`` folder). A photograph becomes a camera
+``vtest.avi``, a real surveillance film (give its ``samples/data`` folder). A photograph becomes a
+camera
 by what a camera does between two looks: light, colour of the light, contrast, grain, a tremble, the
 infrared switch, compression. Faults are those of ``faults``; a turned camera sees another part of it.
 The photographs of scikit-image and scikit-learn also **tune** the model; OpenCV's are held out.

@@ -1,4 +1,5 @@
-"""Streets that do not exist: a scene is drawn once from its seed, then seen at any hour and in any weather.
+"""Streets that do not exist: a scene is drawn once from its seed, then seen at any hour and in any
+weather.
 
 Cast: ``Scene`` (what stands there: colours, depth, light sources, where snow lies), ``Moment`` (hour,
 weather, whether the infrared lamp is on), ``draw_scene`` and ``Scene.see``. The camera looks at a part
@@ -9,13 +10,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 Picture = NDArray[np.uint8]
-Plane = NDArray[np.float32]
+#: float32; the stubs of OpenCV promise less of what its functions return.
+Plane = NDArray[Any]
 
 #: The picture's size before the camera's own, and the canvas around it.
 WIDTH, HEIGHT = 640, 360
@@ -100,7 +103,7 @@ def _texture(rng: np.random.Generator, height: int, width: int, cell: int) -> Pl
     """Smooth noise from −1 to 1 with patches of about ``cell`` pixels."""
     small = rng.standard_normal((height // cell + 2, width // cell + 2), dtype=np.float32)
     big = cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
-    return np.clip(big / 2.0, -1, 1).astype(np.float32)
+    return np.asarray(np.clip(big / 2.0, -1, 1), np.float32)
 
 
 def _colour(
@@ -121,8 +124,8 @@ def draw_scene(seed: int) -> Scene:
         horizon = int(rng.uniform(0.0, 0.08) * height)
     albedo = np.zeros((height, width, 3), np.float32)
     rows = np.linspace(0, 1, height, dtype=np.float32)[:, None]
-    depth = np.repeat(np.clip((horizon + 40) / (np.arange(height) + 1.0), 0.12, 1.0)[:, None], width, 1)
-    depth = depth.astype(np.float32)
+    column = np.clip((horizon + 40) / (np.arange(height) + 1.0), 0.12, 1.0)[:, None]
+    depth: Plane = np.repeat(column, width, 1).astype(np.float32)
     sky = np.zeros((height, width), np.float32)
     snow = np.zeros((height, width), np.float32)
     sky[:horizon] = 1.0

@@ -1,4 +1,5 @@
-"""Train the small model on the tuning part and on photographs that come by package: ``utaa cameras train``. Needs scikit-learn.
+"""Train the small model on the tuning part and on photographs that come by package: ``utaa cameras
+train``. Needs scikit-learn.
 
 Trees are grown by histogram gradient boosting with a fixed seed; the threshold between ok and fault is
 set from decisions on scenes that each fold has not seen, so that at most the stated share of healthy
@@ -30,7 +31,8 @@ _OPTIONS: Final[dict[str, Any]] = {
 #: What a picture has by itself says as much about the place as about a fault: a lawn is all grain. Only
 #: light may be judged absolutely; the rest counts against the references (``over_``, ``near_``, …).
 _ABSOLUTE: Final = frozenset(
-    f"self_{name}" for name in ("mean", "std", "p1", "p5", "p25", "p50", "p75", "p95", "p99", "below_22",
+    f"self_{name}" for name in ("mean", "std", "p1", "p5", "p25", "p50", "p75", "p95", "p99",
+    "below_22",
                                 "above_245", "above_225")
 )  # fmt: skip
 _LEFT_OUT: Final = frozenset({"best_single", "kept_fine", "lost_fine", "reference_chroma"})

@@ -57,7 +57,7 @@ def develop(scene: Scene, moment: Moment, light: Plane, exposure: float = 1.0) -
     wanted = 0.19 * (1.0 if daylight(moment.hour) > 0.3 else 0.6)
     gain = float(np.clip(wanted / (np.minimum(light, 2.0).mean() + 1e-3), 0.25, scene.gain_limit))
     gain *= float(rng.uniform(0.85, 1.18))
-    picture = light * gain * exposure
+    picture: Plane = light * gain * exposure
     if scene.blur_px > 0.3:
         picture = cv2.GaussianBlur(picture, (0, 0), scene.blur_px)
     noise = 0.0035 * np.sqrt(gain) * (0.7 if moment.infrared else 1.0)
@@ -70,7 +70,7 @@ def develop(scene: Scene, moment: Moment, light: Plane, exposure: float = 1.0) -
         shown = shown + scene.sharpen * (shown - soft)
     if moment.infrared:
         shown[:] = shown.mean(axis=2, keepdims=True)
-    return np.clip(shown, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(shown, 0, 255), np.uint8)
 
 
 def camera_output(
@@ -80,7 +80,8 @@ def camera_output(
     out = cv2.resize(picture, scene.size, interpolation=cv2.INTER_AREA if scene.size[0] < WIDTH else 1)
     if scene.overlay:
         minute = int(moment.hour % 1 * 60)
-        text = f"2031-{1 + moment.seed % 12:02d}-{1 + moment.seed % 28:02d} {int(moment.hour):02d}:{minute:02d}"
+        month, date = 1 + moment.seed % 12, 1 + moment.seed % 28
+        text = f"2031-{month:02d}-{date:02d} {int(moment.hour):02d}:{minute:02d}"
         scale = scene.size[0] / 1100
         for y, words in ((0.07, text), (0.95, scene.overlay)):
             place = (int(scene.size[0] * 0.02), int(scene.size[1] * y))
@@ -194,7 +195,7 @@ def _air(rng: np.random.Generator, light: Plane, depth: Plane, moment: Moment, d
 
 
 def _flakes(rng: np.random.Generator, light: Plane, moment: Moment, day: float) -> None:
-    layer = np.zeros((HEIGHT, WIDTH), np.float32)
+    layer: Plane = np.zeros((HEIGHT, WIDTH), np.float32)
     slant = float(rng.uniform(-3, 3))
     for _ in range(int(moment.snowfall * 420)):
         x, y = int(rng.integers(0, WIDTH)), int(rng.integers(0, HEIGHT))
@@ -212,7 +213,7 @@ def _flakes(rng: np.random.Generator, light: Plane, moment: Moment, day: float) 
 
 
 def _streaks(rng: np.random.Generator, light: Plane, moment: Moment) -> None:
-    layer = np.zeros((HEIGHT, WIDTH), np.float32)
+    layer: Plane = np.zeros((HEIGHT, WIDTH), np.float32)
     slant = float(rng.uniform(-6, 6))
     for _ in range(int(moment.rain * 260)):
         x, y = int(rng.integers(0, WIDTH)), int(rng.integers(0, HEIGHT))
@@ -229,7 +230,7 @@ def _streaks(rng: np.random.Generator, light: Plane, moment: Moment) -> None:
                 int(rng.integers(0, HEIGHT)),
                 int(rng.integers(6, 22)),
             )
-            mask = np.zeros((HEIGHT, WIDTH), np.float32)
+            mask: Plane = np.zeros((HEIGHT, WIDTH), np.float32)
             cv2.circle(mask, (x, y), r, 1.0, -1)
             mask = cv2.GaussianBlur(mask, (0, 0), 2)[..., None]
             light[:] = light * (1 - mask) + cv2.GaussianBlur(light, (0, 0), 9) * mask

@@ -25,11 +25,14 @@ def camera(
     rate: Annotated[int, typer.Option(min=1, max=60, help="Pictures a second.")] = 25,
     bitrate: Annotated[int, typer.Option(min=32, max=20000, help="kb/s")] = 512,
     user: Annotated[str | None, typer.Option(help="Ask for this user; password by --password.")] = None,
-    password: Annotated[str, typer.Option(envvar="UTAA_SIM_CAMERA_PASSWORD", help="Its password.")] = "",
+    password: Annotated[
+        str, typer.Option(envvar="UTAA_SIM_CAMERA_PASSWORD", help="Its password.")
+    ] = "",
     night: Annotated[bool, typer.Option("--night", help="An empty street at night.")] = False,
     faults: Annotated[bool, typer.Option("--faults", help="List the faults and end.")] = False,
 ) -> None:
-    """Serve cameras over RTSP and HTTP. Lines on stdin change them: 'cam1 stall', 'cam1 -', '* frozen'."""
+    """Serve cameras over RTSP and HTTP. Lines on stdin change them: 'cam1 stall', 'cam1 -', '*
+    frozen'."""
     if faults:
         for name in PICTURE_FAULTS:
             typer.echo(f"{name:16} in the picture")
@@ -66,7 +69,9 @@ def _check(fault: str | None) -> None:
 async def _serve(cameras: dict[str, Camera], host: str, port: int) -> None:
     async with Server(cameras, host=host, port=port) as server:
         first = server.url(next(iter(cameras)))
-        typer.echo(json.dumps({"ready": True, "port": server.port, "first": first, "cameras": len(cameras)}))
+        typer.echo(
+            json.dumps({"ready": True, "port": server.port, "first": first, "cameras": len(cameras)})
+        )
         reader = asyncio.StreamReader()
         loop = asyncio.get_running_loop()
         await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)

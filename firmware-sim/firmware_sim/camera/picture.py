@@ -100,7 +100,8 @@ class Street:
             scene[y - unit : y + unit * 8, x - unit : x + unit * 4] = 10
             bits = _SEGMENTS[int(digit)]
             boxes = (
-                (0, 0, 1, 3), (0, 2, 4, 1), (3, 2, 4, 1), (6, 0, 1, 3), (3, 0, 4, 1), (0, 0, 4, 1), (3, 0, 1, 3),
+                (0, 0, 1, 3), (0, 2, 4, 1), (3, 2, 4, 1), (6, 0, 1, 3), (3, 0, 4, 1), (0, 0, 4,
+                1), (3, 0, 1, 3),
             )  # fmt: skip
             for bit, (row, column, tall, wide) in enumerate(boxes):
                 if bits >> bit & 1:

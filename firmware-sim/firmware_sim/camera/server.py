@@ -1,7 +1,9 @@
 """RTSP over TCP and HTTP for any number of cameras: the path names the camera, the fault is a word.
 
-A camera is ``Camera(shape, fault, user, password)`` under a path; ``Server.cameras`` may be changed while
-it runs, and streams under way change with it within a second. Faults of the connection and of the stream
+A camera is ``Camera(shape, fault, user, password)`` under a path; ``Server.cameras`` may be changed
+while
+it runs, and streams under way change with it within a second. Faults of the connection and of the
+stream
 live here (``FAULTS``), faults of the picture in ``picture``.
 """
 
@@ -303,8 +305,9 @@ class _Conversation:
         await say(200, "OK", {"Content-Type": "multipart/x-mixed-replace; boundary=cut"}, None)
         number = 0
         while True:
-            while camera.fault == "no_packets" or (camera.fault == "stall" and number > 5):
+            if camera.fault == "no_packets" or (camera.fault == "stall" and number > 5):
                 await asyncio.sleep(0.2)
+                continue
             jpeg = jpegs[0 if camera.fault == "repeat" else number % len(jpegs)]
             head = f"--cut\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
             self._writer.write(head.encode() + jpeg + b"\r\n")
