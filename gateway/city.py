@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from alerts.policy import DEFAULT_POLICY, Policy
 from edge.wire.clock import Clock, clock_from_text
 from edge.wire.identity import new_id
+from edge.wire.messages import Command
 from gateway import schema
 from gateway.live import Hub
 from gateway.metrics import Metrics
@@ -63,6 +64,8 @@ class City:
     wake_alerts: Callable[[], None] = lambda: None
     #: called when a site's configuration may have changed; set by the ingest worker
     wake_configs: Callable[[], None] = lambda: None
+    #: hands an order to a site's broker connection; False: there is none now. Set by the worker
+    send_command: Callable[[Command], bool] = lambda _command: False
 
     @property
     def troubles(self) -> Mapping[str, str]:

@@ -8,14 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from alerts import incidents
-from alerts.models import Incident
+from alerts.models import AlarmRecord, Incident
+from edge.wire.clock import US_PER_S
+from edge.wire.identity import new_id
+from edge.wire.messages import Command
 from gateway.door import Asker, Rooms, allow
 from registry import audit
 from registry.rights import Place
 from registry.sites import NoSuch
+
+#: An order that has not arrived by then is no longer meant.
+COMMAND_LIFE_US = 60 * US_PER_S
+#: The longest silence that can be asked for; the site has its own bound, which is the same.
+MAX_SILENCE_S = 600
 
 
 async def load(session: AsyncSession, incident_id: str) -> Incident:
@@ -45,6 +54,49 @@ async def acknowledge(city: Rooms, asker: Asker, incident_id: str) -> Incident:
         await session.refresh(incident)
     _announce(city, incident)
     return incident
+
+
+class SiteOutOfReach(Exception):
+    """The city's broker connection did not take the order; nothing was silenced."""
+
+
+async def silence(city: Rooms, asker: Asker, incident_id: str, for_s: int) -> int:
+    """Order the site to silence its sirens about this incident's alarms; how many alarms.
+
+    The site bounds the time itself, and a new alarm sounds all the same. Raises ``NoSuch``,
+    ``Forbidden``, ``SiteOutOfReach``.
+    """
+    now_us = city.clock.now_us()
+    async with city.database.write() as session:
+        incident = await load(session, incident_id)
+        allow(asker, "incident.acknowledge", place_of(incident))
+        sounding = await session.scalars(
+            select(AlarmRecord).where(
+                AlarmRecord.incident_id == incident_id,
+                AlarmRecord.cleared_us.is_(None),
+                AlarmRecord.abandoned_us.is_(None),
+            )
+        )
+        commands = [
+            Command(
+                site=alarm.site_id,
+                id=new_id(),
+                issued_us=now_us,
+                expires_us=now_us + COMMAND_LIFE_US,
+                action="silence",
+                target=alarm.id,
+                arguments={"for_s": for_s},
+            )
+            for alarm in sounding
+        ]
+        if not all(city.send_command(command) for command in commands):
+            raise SiteOutOfReach
+        await audit.append(
+            session, actor=asker.actor, origin=asker.origin, action="incident.silence",
+            object_kind="incident", object_id=incident_id, now_us=now_us,
+            after={"for_s": for_s, "alarms": len(commands)},
+        )  # fmt: skip
+    return len(commands)
 
 
 async def resolve(

@@ -21,6 +21,7 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.routing import Mount
 
 from edge.wire.clock import Clock
+from edge.wire.messages import Command
 from gateway.live import Hub
 from registry.db import Database
 from registry.identity import Identity, Known, same_secret
@@ -49,12 +50,15 @@ class Rooms(Protocol):
     def troubles(self) -> Mapping[str, str]:
         """What the process waits for, by part; empty when it is ready."""
         ...
+
     @property
     def hub(self) -> Hub: ...
     @property
     def wake_alerts(self) -> Callable[[], None]: ...
     @property
     def wake_configs(self) -> Callable[[], None]: ...
+    @property
+    def send_command(self) -> Callable[[Command], bool]: ...
 
 
 class BadToken(Exception):

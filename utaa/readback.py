@@ -52,6 +52,19 @@ class Api:
             raise RuntimeError(f"POST {path}: {answer.status_code} {answer.text}")
         return answer.json()
 
+    async def patch(self, path: str, body: Any, etag: str) -> Any:
+        """Change a record that is still as it was. Raises ``RuntimeError`` with the problem's words."""
+        answer = await self._http.patch(path, json=body, headers={"If-Match": etag})
+        if answer.is_error:
+            raise RuntimeError(f"PATCH {path}: {answer.status_code} {answer.text}")
+        return answer.json()
+
+    async def etag(self, path: str) -> str:
+        """The version of a record, for a change."""
+        answer = await self._http.get(path)
+        answer.raise_for_status()
+        return str(answer.headers["etag"])
+
     async def items(self, path: str, **query: Any) -> AsyncIterator[dict[str, Any]]:
         """Every item of a list, page by page."""
         cursor: dict[str, str] = {}

@@ -24,7 +24,7 @@ import msgspec
 import structlog
 
 from edge.link.age import age_ms
-from edge.link.window import RESEND_AFTER_S, RESEND_CAP_S, Window
+from edge.link.window import EVENTS_RESEND_CAP_S, RESEND_AFTER_S, RESEND_CAP_S, Window
 from edge.spool import PendingEvent, Spool, SpoolFull
 from edge.wire import topics
 from edge.wire.clock import Clock
@@ -123,7 +123,7 @@ class Link:
         self._ears = ears
         self._heartbeat_s = max(HEARTBEAT_LEAST_S, heartbeat_s / clock.factor)
         self._rng = rng or random.Random()  # noqa: S311  # jitter, no secret
-        self._events = Window(EVENTS_WINDOW, jitter=self._rng.random)
+        self._events = Window(EVENTS_WINDOW, cap_s=EVENTS_RESEND_CAP_S, jitter=self._rng.random)
         self._frames = Window(FRAMES_WINDOW, adaptive=True, jitter=self._rng.random)
         self._acks: asyncio.Queue[Ack] = asyncio.Queue()
         self._results: list[CommandResult] = []

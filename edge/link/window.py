@@ -9,6 +9,9 @@ from dataclasses import dataclass
 #: each repetition, up to the cap. A gateway behind a slow disk answers late, not never.
 RESEND_AFTER_S = 10.0
 RESEND_CAP_S = 120.0
+#: Events are few and small, and one of them may be an alarm: they are repeated at this pace for as
+#: long as it takes, so a gateway that comes back hears of it within seconds.
+EVENTS_RESEND_CAP_S = 10.0
 #: Sites that lost the same broker must not all repeat at the same moment: ± this share.
 JITTER = 0.25
 #: A lane may have this many times its quickest round trip under way before it holds back.
@@ -30,13 +33,20 @@ class Window:
     """
 
     def __init__(
-        self, most: int, *, least: int = 2, adaptive: bool = False, jitter: Callable[[], float]
+        self,
+        most: int,
+        *,
+        least: int = 2,
+        adaptive: bool = False,
+        cap_s: float = RESEND_CAP_S,
+        jitter: Callable[[], float],
     ) -> None:
         self._most = most
         self._least = least
         self._adaptive = adaptive
         self._limit = float(max(least, 4) if adaptive else most)
         self._jitter = jitter
+        self._cap_s = cap_s
         self._under_way: dict[int, _UnderWay] = {}
         self._timeout_s = RESEND_AFTER_S
         self._quickest_s: float | None = None
@@ -65,7 +75,7 @@ class Window:
         for seq in late:
             del self._under_way[seq]
         if late:
-            self._timeout_s = min(self._timeout_s * 2, RESEND_CAP_S)
+            self._timeout_s = min(self._timeout_s * 2, self._cap_s)
             self._limit = max(self._least, self._limit / 2) if self._adaptive else self._limit
             self.resent += len(late)
         return len(late)

@@ -25,12 +25,24 @@ from gateway.api.common import (
     set_etag,
 )
 from gateway.door import Asker, allow, need, rooms
-from gateway.problems import documented
+from gateway.problems import ProblemError, documented
 
 router = APIRouter(prefix="/incidents", tags=["incidents"])
 _Reader = Annotated[Asker, Depends(need("incident.read", by_object=True))]
 State = Literal["opened", "acknowledged", "all_clear", "resolved"]
 Cause = Literal["real_fire", "cooking", "test", "fault", "unknown"]
+
+
+class SilenceIn(Wanted):
+    """For how long."""
+
+    for_s: Annotated[int, Field(ge=1, le=desk.MAX_SILENCE_S)] = desk.MAX_SILENCE_S
+
+
+class SilencedOut(BaseModel):
+    """What was ordered."""
+
+    alarms: int = Field(description="alarms whose sirens the site was told to silence")
 
 
 class ResolveIn(Wanted):
@@ -244,6 +256,26 @@ async def post_acknowledge(
     incident = await desk.acknowledge(rooms(request), asker, incident_id)
     set_etag(response, _etag(incident))
     return _out(incident)
+
+
+@router.post(
+    "/{incident_id}/silence", response_model=SilencedOut, summary="Silence the sirens for a while",
+    responses=documented(401, 403, 404, 422, 503),
+)  # fmt: skip
+async def post_silence(
+    incident_id: ObjectId,
+    body: SilenceIn,
+    request: Request,
+    asker: Annotated[Asker, Depends(need("incident.acknowledge", by_object=True))],
+) -> SilencedOut:
+    """Of its active alarms, at their site. A new alarm sounds all the same."""
+    try:
+        alarms = await desk.silence(rooms(request), asker, incident_id, body.for_s)
+    except desk.SiteOutOfReach:
+        raise ProblemError(
+            503, "broker-away", "The order did not leave", "the city's broker does not answer"
+        ) from None
+    return SilencedOut(alarms=alarms)
 
 
 @router.post(

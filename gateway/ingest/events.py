@@ -174,7 +174,9 @@ class EventLane:
         parts = (event.alarm, event.device, event.note, event.camera)
         said = [part for part in parts if part is not None]
         if len(said) != 1:
-            raise WireError("inconsistent", f"{len(said)} of alarm, device, note and camera; expected one")
+            raise WireError(
+                "inconsistent", f"{len(said)} of alarm, device, note and camera; expected one"
+            )
         if event.alarm is not None:
             await sites.check_owner(session, event.site, event.alarm.detector)
         if event.device is not None:

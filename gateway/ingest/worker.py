@@ -9,7 +9,8 @@ from functools import partial
 
 import structlog
 
-from edge.wire.topics import ingest_filter
+from edge.wire.messages import Command, encode
+from edge.wire.topics import ingest_filter, site_topic
 from gateway.city import City
 from gateway.ingest import events, frames
 from gateway.ingest.configs import Configs
@@ -75,6 +76,7 @@ class IngestWorker:
     async def run(self) -> None:
         """Until cancelled. What was taken and not acknowledged then comes again from the edges."""
         self._city.wake_configs = self._configs.wake
+        self._city.send_command = self._send_command
         self.events_inbox.start()
         self.frames_inbox.start()
         try:
@@ -92,6 +94,10 @@ class IngestWorker:
                     group.create_task(work, name=f"ingest {name}")
         finally:
             await asyncio.gather(self.events_inbox.stop(), self.frames_inbox.stop())
+
+    def _send_command(self, command: Command) -> bool:
+        """Never retained: an order is for now."""
+        return self.events_inbox.publish(site_topic(command.site, "command"), encode(command))
 
     async def _probe(self) -> None:
         """Ask the reading store how it is, so that ``/readyz`` knows before a frame comes."""

@@ -171,6 +171,20 @@ async def acknowledge(
     return RedirectResponse("/", 303)
 
 
+@router.post("/incidents/{incident_id}/silence")
+async def silence(
+    request: Request,
+    incident_id: str,
+    asker: Annotated[Asker, Depends(need("incident.acknowledge", by_object=True))],
+) -> Response:
+    """Its sirens are quiet for a while, unless something new begins."""
+    try:
+        await desk.silence(city_of(request), asker, incident_id, desk.MAX_SILENCE_S)
+    except desk.SiteOutOfReach:
+        return HTMLResponse(words_of(request)("The order did not leave. Try again."), 503)
+    return RedirectResponse("/", 303)
+
+
 # --- shared ------------------------------------------------------------------------------------------
 
 
