@@ -74,7 +74,7 @@ async def test_a_button_silences_what_sounds_and_never_the_next_alarm(
 async def test_a_siren_that_does_not_answer_becomes_trouble_in_the_city(
     tmp_path: Path, smtp: SmtpServer
 ) -> None:
-    async with warned(tmp_path, smtp) as (home, heard):
+    async with warned(tmp_path, smtp) as (home, _heard):
         hall = detector_id(SITE, "siren", "hall")
 
         before = {item["id"] for item in await home.incidents()}
