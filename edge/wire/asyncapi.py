@@ -173,9 +173,14 @@ def device_schemas() -> dict[str, Any]:
                 **{
                     name: {"type": ["boolean", "null"]}
                     for name in (
-                        "reachable", "advancing", "changing", "well_exposed", "in_focus", "in_place",
+                        "reachable",
+                        "advancing",
+                        "changing",
+                        "well_exposed",
+                        "in_focus",
+                        "in_place",
                         "as_registered",
-                    )  # fmt: skip
+                    )
                 },
                 "reason": {"type": "string", "maxLength": 500},
                 "evidence": {"type": "object", "additionalProperties": {"type": "number"}},

@@ -133,7 +133,7 @@ class CameraFact(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """A transition, on the events lane. Exactly one of ``alarm``, ``device``, ``note``, ``camera`` is set.
+    """A transition, on the events lane. Exactly one of ``alarm``, ``device``, ``note``, ``camera``.
 
     Key: (site, epoch, lane "events", seq). ``age_ms`` is the event's age at sending by the edge's
     monotonic clock (None: unknown, it lived through a reboot); live or history is judged by it.
