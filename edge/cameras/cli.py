@@ -196,3 +196,21 @@ def watch(
     if bad is not None or not rows:
         raise _fail(cameras.name, f"line {bad or 1}: expected NAME URL [FOLDER]")
     watch_cameras(rows, interval_s=interval, json_lines=json_lines, once=once)
+
+
+@app.command()
+def bench(
+    scenes: Annotated[
+        int | None, typer.Option(min=1, help="Fewer held-out scenes, for a quick look.")
+    ] = None,
+    opencv_samples: Annotated[
+        Path | None, typer.Option(help="samples/data of OpenCV's source package: real pictures.")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = os.cpu_count() or 1,
+) -> None:
+    """Score the judge on held-out scenes, real pictures and films; every figure of docs/cameras.md."""
+    _need_libraries()
+    from edge.cameras.proving.bench import cameras
+
+    figures = cameras(scenes=scenes, opencv_samples=opencv_samples, workers=workers)
+    typer.echo(msgspec.json.format(msgspec.json.encode(figures), indent=2).decode())
