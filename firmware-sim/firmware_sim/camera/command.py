@@ -74,7 +74,10 @@ async def _serve(cameras: dict[str, Camera], host: str, port: int) -> None:
         )
         reader = asyncio.StreamReader()
         loop = asyncio.get_running_loop()
-        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+        try:
+            await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+        except (ValueError, PermissionError):  # a file or nothing: no orders will come
+            await asyncio.Event().wait()
         while line := (await reader.readline()).decode(errors="replace"):
             _order(cameras, line.split())
         await asyncio.Event().wait()
