@@ -23,6 +23,7 @@ import signal
 import subprocess
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Protocol, Self
@@ -165,7 +166,7 @@ class Child:
         await asyncio.to_thread(self._process.wait)
 
 
-class Server:
+class Server(ABC):
     """A server of one process (or two): start, stop, kill, restart on the same port."""
 
     name: ClassVar[str]
@@ -207,8 +208,9 @@ class Server:
                 self._wanted_port = self.port
                 return
 
+    @abstractmethod
     async def _launch(self) -> None:
-        raise NotImplementedError
+        """Start the processes on ``self.port`` and wait until they serve. Raises ``ServerError``."""
 
     async def _port_was_taken(self) -> bool:
         return await answers(self.port, self.host)
