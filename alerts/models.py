@@ -8,6 +8,7 @@ from sqlalchemy import (
     JSON,
     BigInteger,
     Boolean,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -109,6 +110,12 @@ class Incident(Base):
     rung: Mapped[int] = mapped_column(Integer, default=0)
     next_rung_us: Mapped[int | None] = mapped_column(BigInteger, index=True)
     version: Mapped[int] = mapped_column(Integer, default=1)
+    #: where the home is, of an alarm; for finding the homes around it
+    lat: Mapped[float | None] = mapped_column(Float, index=True)
+    lon: Mapped[float | None] = mapped_column(Float)
+    #: so many homes burn together, and the first of those incidents (NULL: this home alone)
+    homes: Mapped[int] = mapped_column(Integer, default=1, server_default="1")
+    together_id: Mapped[str | None] = mapped_column(_ID, index=True)
 
 
 class IncidentEntry(Base):
@@ -208,6 +215,17 @@ class CapMessage(Base):
     #: the incident's state when it was made
     state: Mapped[str] = mapped_column(String(20))
     sent_us: Mapped[int] = mapped_column(BigInteger, index=True)
+
+
+class ChannelHealth(Base):
+    """What the canary of one channel last found, for whoever asks from another process."""
+
+    __tablename__ = "channel_health"
+    channel: Mapped[str] = mapped_column(String(20), primary_key=True)
+    failing: Mapped[bool] = mapped_column(Boolean)
+    reason: Mapped[str] = mapped_column(String(60))
+    last_good_us: Mapped[int | None] = mapped_column(BigInteger)
+    checked_us: Mapped[int] = mapped_column(BigInteger)
 
 
 class Consent(Base):

@@ -33,6 +33,8 @@ class SiteState(Base):
     epoch: Mapped[str | None] = mapped_column(_ID)
     heard_us: Mapped[int] = mapped_column(BigInteger)
     heartbeat: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    #: False since it said that its mains failed; NULL: it never spoke of it
+    mains: Mapped[bool | None] = mapped_column(Boolean)
 
 
 class SiteEpoch(Base):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import date
+from typing import Any, ClassVar
 
 from sqlalchemy import (
     JSON,
     BigInteger,
     Boolean,
+    Date,
     Float,
     ForeignKey,
     Index,
@@ -19,6 +21,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from edge.wire.identity import new_id
 from registry.db import Base
+from registry.records import Removable, Searchable, Versioned
 from registry.sealed import Sealed, SealedText
 
 _ID = String(64)
@@ -36,12 +39,106 @@ class CityFact(Base):
     value: Mapped[str] = mapped_column(String(500))
 
 
-class Organisation(Base):
+class Organisation(Versioned, Searchable, Removable, Base):
     """A body that answers for something: the city, a district, a school, a contractor."""
 
     __tablename__ = "organisation"
+    EDITED: ClassVar[tuple[str, ...]] = (
+        "name", "short_name", "kind", "register_number", "parent_id", "unit_code", "lat", "lon",
+        "contact", "note", "gone_us", "merged_into_id",
+    )  # fmt: skip
     id: Mapped[str] = _id()
     name: Mapped[str] = mapped_column(String(300), unique=True)
+    short_name: Mapped[str] = mapped_column(String(50), default="", server_default="")
+    #: one of ``registry.organisations.KINDS``
+    kind: Mapped[str] = mapped_column(String(30), default="other", server_default="other")
+    #: of a legal entity, which is public; a citizen's number never comes here
+    register_number: Mapped[str | None] = mapped_column(String(20), unique=True)
+    parent_id: Mapped[str | None] = mapped_column(ForeignKey("organisation.id"), index=True)
+    unit_code: Mapped[str | None] = mapped_column(String(20), index=True)
+    lat: Mapped[float | None] = mapped_column(Float)
+    lon: Mapped[float | None] = mapped_column(Float)
+    #: who answers there and how they are reached
+    contact: Mapped[Sealed | None] = mapped_column(SealedText)
+    note: Mapped[str] = mapped_column(String(1000), default="", server_default="")
+    created_us: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class AdministrativeUnit(Base):
+    """A capital, aimag, district, soum or khoroo, as it was called from one day to another.
+
+    A code may come back with another name or parent: then the older row has an end.
+    """
+
+    __tablename__ = "administrative_unit"
+    code: Mapped[str] = mapped_column(String(20), primary_key=True)
+    valid_from: Mapped[date] = mapped_column(Date, primary_key=True)
+    #: the first day it no longer holds
+    valid_until: Mapped[date | None] = mapped_column(Date)
+    parent_code: Mapped[str | None] = mapped_column(String(20), index=True)
+    kind: Mapped[str] = mapped_column(String(20))
+    name_mn: Mapped[str] = mapped_column(String(100))
+    name_en: Mapped[str] = mapped_column(String(100))
+    #: its centre; None where only its parent's is known
+    lat: Mapped[float | None] = mapped_column(Float)
+    lon: Mapped[float | None] = mapped_column(Float)
+    #: how many khoroos a district has, where that is a fact of its own
+    khoroo_count: Mapped[int | None] = mapped_column(Integer)
+    #: its place in the statistics office's order
+    position: Mapped[int] = mapped_column(Integer, default=0)
+    source: Mapped[str] = mapped_column(String(300), default="")
+
+
+class UnitBoundary(Base):
+    """The outline of a unit from an official file, for orientation and never for legal use."""
+
+    __tablename__ = "unit_boundary"
+    code: Mapped[str] = mapped_column(String(20), primary_key=True)
+    #: a GeoJSON geometry: Polygon or MultiPolygon, WGS 84
+    geometry: Mapped[dict[str, Any]] = mapped_column(JSON)
+    min_lat: Mapped[float] = mapped_column(Float)
+    min_lon: Mapped[float] = mapped_column(Float)
+    max_lat: Mapped[float] = mapped_column(Float)
+    max_lon: Mapped[float] = mapped_column(Float)
+    #: must be shown wherever the outline is
+    attribution: Mapped[str] = mapped_column(String(500))
+    file_name: Mapped[str] = mapped_column(String(200))
+    file_sha256: Mapped[str] = mapped_column(String(64))
+    imported_us: Mapped[int] = mapped_column(BigInteger)
+
+
+class LifeStep(Base):
+    """One step of a record's life, with what proved that it may be taken."""
+
+    __tablename__ = "life_step"
+    __table_args__ = (Index("ix_life_step_object", "object_kind", "object_id", "at_us"),)
+    id: Mapped[str] = _id()
+    #: camera or detector
+    object_kind: Mapped[str] = mapped_column(String(40))
+    object_id: Mapped[str] = mapped_column(String(64))
+    #: None: the beginning
+    from_state: Mapped[str | None] = mapped_column(String(20))
+    to_state: Mapped[str] = mapped_column(String(20))
+    at_us: Mapped[int] = mapped_column(BigInteger)
+    actor: Mapped[str] = mapped_column(String(100))
+    #: what the step asked for, by name
+    evidence: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    reason: Mapped[str | None] = mapped_column(String(500))
+
+
+class DetectorStay(Base):
+    """Where a detector hung, from when until when; the newest one has no end."""
+
+    __tablename__ = "detector_stay"
+    id: Mapped[str] = _id()
+    detector_id: Mapped[str] = mapped_column(ForeignKey("detector.id"), index=True)
+    site_id: Mapped[str] = mapped_column(ForeignKey("site.id"))
+    household_id: Mapped[str | None] = mapped_column(ForeignKey("household.id"), index=True)
+    place: Mapped[str] = mapped_column(String(100), default="")
+    from_us: Mapped[int] = mapped_column(BigInteger)
+    until_us: Mapped[int | None] = mapped_column(BigInteger)
+    #: the detector whose place it took
+    replaces_id: Mapped[str | None] = mapped_column(ForeignKey("detector.id"))
 
 
 class Person(Base):
@@ -104,10 +201,13 @@ class SetupCode(Base):
     used_us: Mapped[int | None] = mapped_column(BigInteger)
 
 
-class Site(Base):
+class Site(Versioned, Searchable, Removable, Base):
     """One edge agent and what hangs on it. The id is the name in its topics."""
 
     __tablename__ = "site"
+    EDITED: ClassVar[tuple[str, ...]] = (
+        "title", "unit_code", "lat", "lon", "alarm_settings", "output_settings", "gone_us", "merged_into_id",
+    )  # fmt: skip
     id: Mapped[str] = mapped_column(String(63), primary_key=True)
     title: Mapped[str] = mapped_column(String(200), default="")
     unit_code: Mapped[str | None] = mapped_column(String(20), index=True)
@@ -120,10 +220,13 @@ class Site(Base):
     created_us: Mapped[int] = mapped_column(BigInteger)
 
 
-class Household(Base):
+class Household(Versioned, Searchable, Removable, Base):
     """A family's home. ``label`` is what the office calls it (no name); the address is sealed."""
 
     __tablename__ = "household"
+    EDITED: ClassVar[tuple[str, ...]] = (
+        "label", "site_id", "unit_code", "address", "lat", "lon", "language", "gone_us", "merged_into_id",
+    )  # fmt: skip
     id: Mapped[str] = _id()
     label: Mapped[str] = mapped_column(String(100), unique=True)
     site_id: Mapped[str] = mapped_column(ForeignKey("site.id"), index=True)
@@ -159,6 +262,8 @@ class Contact(Base):
     position: Mapped[int] = mapped_column(Integer, default=1)
     #: no contact any more; kept because of what was sent to it
     gone_us: Mapped[int | None] = mapped_column(BigInteger)
+    #: when the last quarterly test was planned
+    drilled_us: Mapped[int | None] = mapped_column(BigInteger)
 
 
 class ContactChannel(Base):
@@ -177,6 +282,8 @@ class ContactChannel(Base):
     code_until_us: Mapped[int | None] = mapped_column(BigInteger)
     #: taken back by the person or removed by the office; nothing goes there
     withdrawn_us: Mapped[int | None] = mapped_column(BigInteger)
+    #: since when the person wants nothing here that can wait; fire and CO still come
+    muted_us: Mapped[int | None] = mapped_column(BigInteger)
     #: when the person last wrote to us on it (a messenger's window hangs on that)
     heard_us: Mapped[int | None] = mapped_column(BigInteger)
     #: set when the provider says the address is dead
@@ -184,10 +291,13 @@ class ContactChannel(Base):
     dead_reason: Mapped[str | None] = mapped_column(String(100))
 
 
-class DetectorModel(Base):
+class DetectorModel(Versioned, Base):
     """A make of detector: what it senses, how often it must be heard, how to judge it."""
 
     __tablename__ = "detector_model"
+    EDITED: ClassVar[tuple[str, ...]] = (
+        "maker", "name", "senses", "deadline_s", "alarm_settings", "source_note",
+    )  # fmt: skip
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
     maker: Mapped[str] = mapped_column(String(100), default="")
     name: Mapped[str] = mapped_column(String(100))
@@ -197,7 +307,7 @@ class DetectorModel(Base):
     source_note: Mapped[str] = mapped_column(String(300), default="")
 
 
-class Detector(Base):
+class Detector(Versioned, Base):
     """A detector at a site. ``status``: unregistered (heard, nobody's yet), in_service, retired."""
 
     __tablename__ = "detector"
@@ -205,6 +315,9 @@ class Detector(Base):
         UniqueConstraint("site_id", "source", "address"),
         Index("ix_detector_status", "status"),
     )
+    EDITED: ClassVar[tuple[str, ...]] = (
+        "household_id", "model_id", "place", "status", "alarm_settings", "serial",
+    )  # fmt: skip
     id: Mapped[str] = mapped_column(_ID, primary_key=True)
     site_id: Mapped[str] = mapped_column(ForeignKey("site.id"), index=True)
     source: Mapped[str] = mapped_column(String(40))
@@ -213,6 +326,7 @@ class Detector(Base):
     model_id: Mapped[str | None] = mapped_column(ForeignKey("detector_model.id"))
     household_id: Mapped[str | None] = mapped_column(ForeignKey("household.id"), index=True)
     place: Mapped[str] = mapped_column(String(100), default="")
+    serial: Mapped[str | None] = mapped_column(String(100))
     #: what the device says of itself
     maker: Mapped[str | None] = mapped_column(String(100))
     model_name: Mapped[str | None] = mapped_column(String(100))
@@ -238,6 +352,10 @@ class AuditEntry(Base):
     object_id: Mapped[str] = mapped_column(String(100), index=True)
     before: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     after: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    #: why, where the action asks for it
+    reason: Mapped[str | None] = mapped_column(String(500))
+    #: the import or bulk edit it belongs to
+    batch_id: Mapped[str | None] = mapped_column(String(64), index=True)
     previous_hash: Mapped[str] = mapped_column(String(64))
     hash: Mapped[str] = mapped_column(String(64), unique=True)
 
