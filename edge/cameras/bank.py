@@ -10,13 +10,13 @@ highest and lowest of all references.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.cameras.kept import Kept, Support
 from edge.cameras.look import BLOCK, SMALL_WIDTH, Look, Plane, look_at, pool, small_height
 from edge.cameras.pictures import Picture
 
@@ -36,14 +36,6 @@ _NEAR: Final = (
     "sharp_best",
     "sharp_middle", "grain", "edges", "flat_blocks", "std",
 )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Support:
-    """How much of the references' structure a picture shows, by block."""
-
-    best: Plane
-    by_reference: NDArray[np.float32]
 
 
 class Bank:
@@ -66,6 +58,7 @@ class Bank:
         self._corner_cache: dict[int, tuple[NDArray[np.float32], NDArray[np.uint8]] | None] = {}
         self._low = {k: min(look.numbers[k] for look in self.looks) for k in _SPREAD}
         self._high = {k: max(look.numbers[k] for look in self.looks) for k in _SPREAD}
+        self.kept = Kept(self.looks)
         self._among = self._each_against_the_rest()
 
     def _each_against_the_rest(self) -> dict[str, float]:
@@ -174,6 +167,7 @@ class Bank:
             numbers[f"among_{key}"] = value
             own = key if key != "support_low" else "support"
             numbers[f"less_{key}"] = value - place[own]
+        numbers |= self.kept.compare(look, self._support(look, None))
         numbers |= self._moved(look, place["support"])
         numbers |= self._coloured(look)
         numbers["reference_chroma"] = float(np.median([r.numbers["chroma_share"] for r in self.looks]))
@@ -309,7 +303,7 @@ def _eight_bit(normal: Plane) -> NDArray[np.uint8]:
 def _with_normal(look: Look, normal: Plane) -> Look:
     return Look(
         look.luma, np.asarray(normal, np.float32), look.chroma, look.edges, look.blocks_luma,
-        look.blocks_std, look.blocks_fine, look.blocks_colour, look.numbers,
+        look.blocks_std, look.blocks_fine, look.blocks_bands, look.blocks_colour, look.numbers,
     )  # fmt: skip
 
 

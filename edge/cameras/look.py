@@ -38,6 +38,8 @@ class Look:
     blocks_luma: Plane
     blocks_std: Plane
     blocks_fine: Plane
+    #: by block: three bands of detail from fine to coarse, (H/16, 20, 3), the grain taken off
+    blocks_bands: Plane
     blocks_colour: Plane
     numbers: dict[str, float]
 
@@ -71,7 +73,7 @@ def look_at(picture: Picture, height: int) -> Look:
     edges = cv2.magnitude(gx, gy) / 4
     blocks = pool(luma)
     std = np.sqrt(np.maximum(pool(luma * luma) - blocks * blocks, 0))
-    fine_numbers, blocks_fine = _fine(picture, height)
+    fine_numbers, blocks_fine, bands = _fine(picture, height)
     colour = np.stack([pool(np.ascontiguousarray(chroma[..., i])) for i in (0, 1)], axis=-1)
     numbers = {
         **_light(luma), **_colour(chroma, luma, small), **fine_numbers,
@@ -82,7 +84,7 @@ def look_at(picture: Picture, height: int) -> Look:
     return Look(
         luma, np.asarray(normal, np.float32), np.asarray(chroma, np.float32),
         np.asarray(edges, np.float32), blocks, np.asarray(std, np.float32), blocks_fine,
-        np.asarray(colour, np.float32), numbers,
+        bands, np.asarray(colour, np.float32), numbers,
     )  # fmt: skip
 
 
@@ -115,8 +117,8 @@ def _colour(chroma: Plane, luma: Plane, small: Plane) -> dict[str, float]:
     }
 
 
-def _fine(picture: Picture, height: int) -> tuple[dict[str, float], Plane]:
-    """Sharpness by bands and noise, on the fine picture; and a map of sharpness by block."""
+def _fine(picture: Picture, height: int) -> tuple[dict[str, float], Plane, Plane]:
+    """Sharpness by bands and noise, on the fine picture; sharpness and bands of detail by block."""
     grey: Plane = np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), np.float32)
     while grey.shape[1] > FINE_WIDTH:
         grey = cv2.pyrDown(grey)
@@ -144,6 +146,10 @@ def _fine(picture: Picture, height: int) -> tuple[dict[str, float], Plane]:
     energies = [float(np.sqrt(np.mean(np.maximum(b - floor * w, 0) ** 2))) + 0.05
                 for b, w in zip(bands, (1.0, 0.4, 0.2, 0.1), strict=True)]  # fmt: skip
     fine = np.log((bands[0] + 0.3) / (bands[2] + 0.6))
+    detail = np.stack(
+        [np.maximum(b - floor * w, 0) + 0.15 for b, w in zip(bands[:3], (1.0, 0.4, 0.2), strict=True)],
+        axis=-1,
+    )
     strong = bands[2] >= np.quantile(bands[2], 0.7)
     numbers = {
         "sharp_01": float(np.log(energies[0] / energies[1])),
@@ -159,4 +165,4 @@ def _fine(picture: Picture, height: int) -> tuple[dict[str, float], Plane]:
         "dots_20": float((dots[::2, ::2] > 20).mean()),
         "lines": float(np.median(np.abs(np.diff(rows, 2)))),
     }
-    return numbers, np.asarray(fine, np.float32)
+    return numbers, np.asarray(fine, np.float32), np.asarray(detail, np.float32)
