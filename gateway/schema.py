@@ -19,6 +19,10 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+import registry.cameras.models  # its tables belong to the metadata
+import registry.duplicates.models
+import registry.importing.models
+import registry.search.models  # noqa: F401
 from registry.db import Database
 from registry.shipped import enter_shipped_models
 
