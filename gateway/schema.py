@@ -19,10 +19,19 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+import gateway.cameras.models  # noqa: F401  # its tables belong to the metadata
 import registry.cameras.models  # its tables belong to the metadata
+import registry.costs.models
 import registry.duplicates.models
 import registry.importing.models
-import registry.search.models  # noqa: F401
+import registry.inspections.models
+import registry.khur.models
+import registry.labels.models
+import registry.numbering
+import registry.requests.models
+import registry.search.models
+import registry.servers.models
+import registry.specifications.models  # noqa: F401
 from registry.db import Database
 from registry.shipped import enter_shipped_models
 
