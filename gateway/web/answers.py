@@ -15,7 +15,7 @@ from alerts.acknowledge import TokenError, acknowledge_by_token, verify
 from alerts.incidents import IncidentError
 from alerts.models import Incident
 from gateway.door import Asker, need
-from gateway.web.routes import city_of, page_of, words_of
+from gateway.web.page import city_of, page_of, words_of
 from registry.models import Household, Site
 
 router = APIRouter(tags=["pages"], include_in_schema=False)
@@ -66,7 +66,7 @@ async def answer(request: Request, token: str, asker: Anybody) -> Response:
     try:
         async with city.database.write() as session:
             incident_id, _first = await acknowledge_by_token(
-                session, city.keyring, token, city.clock.now_us()
+                session, city.keyring, token, city.clock.now_us(), policy=city.policy
             )
     except TokenError as error:
         return _refused(request, asker, error)

@@ -9,17 +9,15 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, FastAPI, Form, Request, Response
 from fastapi.responses import RedirectResponse
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from sqlalchemy import select
 from sse_starlette import EventSourceResponse
 from starlette.responses import HTMLResponse
 from starlette.staticfiles import StaticFiles
 
 from gateway import desk
-from gateway.city import City
 from gateway.door import Asker, cookie_name, identity, need, origin_of
 from gateway.web.overview import Overviews
-from gateway.web.words import DEFAULT_LANGUAGE, LANGUAGES, Words, words_for
+from gateway.web.page import city_of, page_of, words_of
 from registry.identity import ABSOLUTE_US, BadLogin, Throttled, WrongCredentials
 from registry.models import Person
 from registry.passwords import WeakPassword
@@ -27,18 +25,8 @@ from registry.rights import Forbidden, Reach, may_somewhere, require_somewhere
 
 router = APIRouter(tags=["pages"], include_in_schema=False)
 _FOLDER = Path(__file__).parent
-_LANGUAGE_COOKIE = "utaa_language"
-_YEAR_S = 365 * 24 * 3600
 #: A watching page is told at most this seldom that nothing happened, to keep proxies awake.
 _PING_S = 15
-_templates = Environment(
-    loader=FileSystemLoader(_FOLDER / "templates"),
-    autoescape=select_autoescape(),
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
-
 Anybody = Annotated[Asker, Depends(need("page.read"))]
 
 
@@ -188,12 +176,6 @@ async def silence(
 # --- shared ------------------------------------------------------------------------------------------
 
 
-def city_of(request: Request) -> City:
-    """The city behind this request."""
-    city: City = request.app.state.city
-    return city
-
-
 def _reach(request: Request, asker: Asker) -> Reach | None:
     """Which part of the city they may see on the overview; None: none of it."""
     try:
@@ -228,34 +210,3 @@ async def _first_door(request: Request) -> str:
 def _inside(address: str) -> str:
     """The address if it lies in this site, else the first page: no open redirect."""
     return address if address.startswith("/") and address[1:2] not in ("/", "\\") else "/"
-
-
-def words_of(request: Request) -> Words:
-    """The visitor's language: asked for, remembered, or Mongolian."""
-    asked = request.query_params.get("lang") or request.cookies.get(_LANGUAGE_COOKIE)
-    return words_for(asked if asked in LANGUAGES else DEFAULT_LANGUAGE)
-
-
-def page_of(
-    template: str,
-    request: Request,
-    asker: Asker,
-    *,
-    status: int = 200,
-    plain: bool = False,
-    **values: Any,
-) -> Response:
-    """A page in the visitor's language. A plain one is for people who never sign in."""
-    words = words_of(request)
-    html = _templates.get_template(template).render(
-        words=words,
-        signed_in=asker.known is not None,
-        csrf=asker.known.csrf if asker.known else "",
-        plain=plain,
-        **values,
-    )
-    response = HTMLResponse(html, status)
-    response.headers["Cache-Control"] = "no-store"
-    if request.query_params.get("lang") in LANGUAGES:
-        response.set_cookie(_LANGUAGE_COOKIE, words.language, max_age=_YEAR_S, samesite="lax")
-    return response

@@ -1,7 +1,8 @@
 """Words, dates and numbers of the pages, from Babel catalogues (``locale/<language>``).
 
-The catalogues are read as text (.po) when a process starts, so a native speaker corrects one file
-and restarts; there is nothing to compile.
+A language has one catalogue for each circle of readers (``pages.po`` for what all share). They are
+read as text when a process starts, so a native speaker corrects a file and restarts; there is nothing
+to compile. The same key in two catalogues must say the same.
 """
 
 from __future__ import annotations
@@ -58,11 +59,18 @@ class Words:
 
 @lru_cache(maxsize=len(LANGUAGES))
 def words_for(language: str) -> Words:
-    """The catalogue of a language; Mongolian for one we do not have."""
+    """The words of a language; Mongolian for one we do not have.
+
+    Raises ``ValueError`` where two catalogues disagree about a key.
+    """
     chosen = language if language in LANGUAGES else DEFAULT_LANGUAGE
-    with (_LOCALE / chosen / "LC_MESSAGES" / "pages.po").open("rb") as file:
-        catalogue = read_po(file, locale=chosen)
-    return Words(
-        chosen,
-        {str(message.id): str(message.string) for message in catalogue if message.id},
-    )
+    texts: dict[str, str] = {}
+    for path in sorted((_LOCALE / chosen / "LC_MESSAGES").glob("*.po")):
+        with path.open("rb") as file:
+            for message in read_po(file, locale=chosen):
+                if not message.id:
+                    continue
+                key, text = str(message.id), str(message.string)
+                if texts.setdefault(key, text) != text:
+                    raise ValueError(f"{path.name} says {key!r} otherwise than another catalogue")
+    return Words(chosen, texts)
