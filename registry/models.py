@@ -16,6 +16,7 @@ from sqlalchemy import (
     Integer,
     String,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -25,6 +26,8 @@ from registry.records import Removable, Searchable, Versioned
 from registry.sealed import Sealed, SealedText
 
 _ID = String(64)
+#: what is gone holds its numbers no longer
+_HELD = text("gone_us IS NULL")
 
 
 def _id() -> Mapped[str]:
@@ -43,6 +46,10 @@ class Organisation(Versioned, Searchable, Removable, Base):
     """A body that answers for something: the city, a district, a school, a contractor."""
 
     __tablename__ = "organisation"
+    __table_args__ = (
+        Index("uq_organisation_register_number", "register_number", unique=True,
+              sqlite_where=_HELD, postgresql_where=_HELD),
+    )  # fmt: skip
     EDITED: ClassVar[tuple[str, ...]] = (
         "name", "short_name", "kind", "register_number", "parent_id", "unit_code", "lat", "lon",
         "contact", "note", "gone_us", "merged_into_id",
@@ -53,8 +60,9 @@ class Organisation(Versioned, Searchable, Removable, Base):
     #: one of ``registry.organisations.KINDS``
     kind: Mapped[str] = mapped_column(String(30), default="other", server_default="other")
     #: of a legal entity, which is public; a citizen's number never comes here
-    register_number: Mapped[str | None] = mapped_column(String(20), unique=True)
-    parent_id: Mapped[str | None] = mapped_column(ForeignKey("organisation.id"), index=True)
+    register_number: Mapped[str | None] = mapped_column(String(20))
+    #: the organisation it belongs to
+    parent_id: Mapped[str | None] = mapped_column(_ID, index=True)
     unit_code: Mapped[str | None] = mapped_column(String(20), index=True)
     lat: Mapped[float | None] = mapped_column(Float)
     lon: Mapped[float | None] = mapped_column(Float)
@@ -206,7 +214,8 @@ class Site(Versioned, Searchable, Removable, Base):
 
     __tablename__ = "site"
     EDITED: ClassVar[tuple[str, ...]] = (
-        "title", "unit_code", "lat", "lon", "alarm_settings", "output_settings", "gone_us", "merged_into_id",
+        "title", "unit_code", "lat", "lon", "alarm_settings", "output_settings",
+        "gone_us", "merged_into_id",
     )  # fmt: skip
     id: Mapped[str] = mapped_column(String(63), primary_key=True)
     title: Mapped[str] = mapped_column(String(200), default="")
@@ -225,7 +234,8 @@ class Household(Versioned, Searchable, Removable, Base):
 
     __tablename__ = "household"
     EDITED: ClassVar[tuple[str, ...]] = (
-        "label", "site_id", "unit_code", "address", "lat", "lon", "language", "gone_us", "merged_into_id",
+        "label", "site_id", "unit_code", "address", "lat", "lon", "language",
+        "gone_us", "merged_into_id",
     )  # fmt: skip
     id: Mapped[str] = _id()
     label: Mapped[str] = mapped_column(String(100), unique=True)

@@ -9,6 +9,9 @@ from typing import Any, Final
 #: Settings written as JSON: deep and long enough for every output there is.
 MAX_DEPTH: Final = 5
 MAX_ENTRIES: Final = 500
+#: Where money comes from, as the city's programme lists it: state and local budget, a donor's or an
+#: international bank's loan or grant, private investment, other.
+FUNDING_SOURCES: Final = ("state_budget", "local_budget", "donor", "bank", "private", "other")
 _MAX_INTEGER: Final = 2**53
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 

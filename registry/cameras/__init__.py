@@ -1,0 +1,1 @@
+"""Cameras: what is mounted where, of which make, on whose behalf, and what it sees of the ground."""
