@@ -12,9 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from alerts import acknowledge, reports
 from alerts.channels.base import Message, Outcome
 from alerts.models import AlarmRecord, Delivery, Incident, Notification
+from alerts.policy import CAN_WAIT
 from alerts.queue import Lease
 from alerts.texts import Catalogues, Facts, compose
 from alerts.texts.compose import Trouble
+from alerts.tokens import unsubscribe_token
 from registry.households import ADDRESS, CHANNEL_ADDRESS, CONTACT_NAME
 from registry.models import Contact, ContactChannel, Detector, Household, Site
 from registry.sealed import Keyring, KeyringError
@@ -24,7 +26,7 @@ log = structlog.get_logger(__name__)
 #: A message that was not delivered by then is of no use: an alarm after a day, the rest after three.
 _TTL_S = {0: 24 * 3600, 1: 72 * 3600, 2: 72 * 3600}
 #: Where it matters that somebody says "I have it".
-_ACKNOWLEDGED_BY_LINK = ("fire", "co", "exposure")
+_ACKNOWLEDGED_BY_LINK = ("fire", "co", "exposure", "drill")
 
 
 class Letter(NamedTuple):
@@ -181,9 +183,9 @@ def _message(
         rung=notification.rung,
         heard_us=row.channel.heard_us,
         report_token=reports.token(keyring, row.delivery.id),
-        unsubscribe=""
-        if row.delivery.priority == 0 or not public_url
-        else f"{public_url.rstrip('/')}/u/{reports.token(keyring, row.channel.id)}",
+        unsubscribe=f"{public_url.rstrip('/')}/u/{unsubscribe_token(keyring, row.channel.id)}"
+        if public_url and notification.message in CAN_WAIT
+        else "",
     )
 
 

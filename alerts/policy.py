@@ -18,8 +18,11 @@ from edge.wire.messages import AlarmClass, AlarmKind
 Hazard = Literal["fire", "co", "exposure", "trouble", "site", "test"]
 #: The texts there are (``alerts/texts``).
 MessageKind = Literal[
-    "fire", "co", "exposure", "trouble", "site", "test", "all_clear", "history", "acknowledged"
+    "fire", "co", "exposure", "trouble", "site", "test", "all_clear", "history", "acknowledged",
+    "drill",
 ]
+#: What can wait, and what a person may therefore do without: never fire or CO, nor what follows them.
+CAN_WAIT: frozenset[str] = frozenset({"trouble", "site", "test", "history", "drill"})
 #: Who is told beside the household's own people.
 Others = Literal["neighbours", "khoroo_duty", "desk"]
 #: What must be known of a message before the ladder stops.

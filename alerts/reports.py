@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import json
 from collections.abc import Mapping
 from typing import Literal
 
@@ -18,10 +19,11 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from alerts import acknowledge, incidents, ladder
-from alerts.channels.webhook import verify
+from alerts.channels.webhook import key_of, verify
 from alerts.models import Delivery, IncidentEntry, Notification
 from alerts.policy import DEFAULT_POLICY, Policy
-from registry.models import Contact
+from registry.households import CHANNEL_ADDRESS
+from registry.models import Contact, ContactChannel
 from registry.sealed import Keyring
 
 Event = Literal["delivered", "seen", "failed", "acknowledged"]
@@ -85,14 +87,41 @@ async def take_signed(
     Raises ``SignatureError`` and ``ReportError``.
     """
     verify(key, dict(headers), body, now_us)
-    try:
-        report = msgspec.json.decode(body, type=_Report)
-    except msgspec.DecodeError:
-        raise ReportError("unreadable") from None
+    report = _read(body)
     found = await session.scalar(select(Delivery.channel).where(Delivery.id == report.id))
     if found != channel:
         raise ReportError("unknown_delivery")
     return await apply(session, report.id, report.event, "signed report", now_us, policy=policy)
+
+
+async def take_from_receiver(
+    session: AsyncSession, keyring: Keyring, headers: Mapping[str, str], body: bytes, now_us: int,
+    *, policy: Policy = DEFAULT_POLICY,
+) -> bool:  # fmt: skip
+    """A report of a contact's own server, signed with the secret of that contact's webhook.
+
+    Raises ``SignatureError`` and ``ReportError``.
+    """
+    report = _read(body)
+    address = await session.scalar(
+        select(ContactChannel.address)
+        .join(Delivery, Delivery.channel_id == ContactChannel.id)
+        .where(Delivery.id == report.id, Delivery.channel == "webhook")
+    )
+    if address is None:
+        raise ReportError("unknown_delivery")
+    try:
+        key = key_of(json.loads(keyring.open(address, CHANNEL_ADDRESS))["secret"])
+    except (ValueError, KeyError, TypeError):
+        raise ReportError("unknown_delivery") from None
+    return await take_signed(session, key, "webhook", headers, body, now_us, policy=policy)
+
+
+def _read(body: bytes) -> _Report:
+    try:
+        return msgspec.json.decode(body, type=_Report)
+    except msgspec.DecodeError:
+        raise ReportError("unreadable") from None
 
 
 async def apply(

@@ -112,6 +112,8 @@ class MessengerSettings(BaseModel):
     token_file: Path | None = None
     #: the app's secret, with which its webhooks are signed
     app_secret_file: Path | None = None
+    #: the word of our own choice that the app's webhook settings repeat when they are saved
+    verify_token_file: Path | None = None
     #: kind of message → name of the approved utility template
     templates: dict[str, str] = {}
     timeout_s: Seconds = 10.0
@@ -189,6 +191,10 @@ class AlertSettings(BaseSettings):
     policy_file: Path | None = None
     #: the web address under which people reach this city, for links in messages
     public_url: str = ""
+    #: who the CAP messages say they are from: an identifier that dispatch knows
+    cap_sender: str = "utaa@localhost"
+    #: a test alert to each contact once a quarter
+    quarterly_test: bool = True
 
 
 class SettingsError(Exception):

@@ -69,14 +69,22 @@ async def withdraw_consent(session: AsyncSession, channel_id: str, how: How, now
     await session.flush()
 
 
-async def unsubscribe(session: AsyncSession, keyring: Keyring, given: str, now_us: int) -> str:
-    """One click on a List-Unsubscribe link: nothing more goes to that address. Returns the channel.
+async def mute(session: AsyncSession, channel_id: str, now_us: int | None) -> bool:
+    """Nothing that can wait goes there any more (None: again); fire and CO still do.
 
-    Raises ``reports.ReportError``.
+    Returns whether that is news. Raises ``WishError``.
     """
-    channel_id = reports.opened(keyring, given)
-    await withdraw_consent(session, channel_id, "link", now_us)
-    return channel_id
+    channel = await _channel(session, channel_id)
+    if (channel.muted_us is None) == (now_us is None):
+        return False
+    channel.muted_us = now_us
+    await session.flush()
+    return True
+
+
+async def language_of(session: AsyncSession, channel_id: str) -> str:
+    """In which language to speak on that channel. Raises ``WishError``."""
+    return (await _contact(session, (await _channel(session, channel_id)).contact_id)).language
 
 
 async def consents_of(session: AsyncSession, channel_id: str) -> list[Consent]:

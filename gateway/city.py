@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from alerts.doors import Doors
 from alerts.policy import DEFAULT_POLICY, Policy
 from edge.wire.clock import Clock, clock_from_text
 from edge.wire.identity import new_id
@@ -60,6 +61,8 @@ class City:
     health: Health = field(default_factory=Health)
     #: who is told when; of the city's own file if there is one
     policy: Policy = DEFAULT_POLICY
+    #: the channels, and the secrets by which their providers are known
+    doors: Doors = field(default_factory=Doors)
     #: called when there are notifications to send; set by whoever runs the worker
     wake_alerts: Callable[[], None] = lambda: None
     #: called when a site's configuration may have changed; set by the ingest worker

@@ -46,7 +46,10 @@ async def acknowledge(city: Rooms, asker: Asker, incident_id: str) -> Incident:
     async with city.database.write() as session:
         incident = await load(session, incident_id)
         allow(asker, "incident.acknowledge", place_of(incident))
-        if await incidents.acknowledge(session, incident_id, asker.actor.id, now_us):
+        first = await incidents.acknowledge(
+            session, incident_id, asker.actor.id, now_us, policy=city.policy
+        )
+        if first:
             await audit.append(
                 session, actor=asker.actor, origin=asker.origin, action="incident.acknowledge",
                 object_kind="incident", object_id=incident_id, now_us=now_us,

@@ -20,6 +20,8 @@ from fastapi import FastAPI, Request
 from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.routing import Mount
 
+from alerts.doors import Doors
+from alerts.policy import Policy
 from edge.wire.clock import Clock
 from edge.wire.messages import Command
 from gateway.live import Hub
@@ -53,6 +55,10 @@ class Rooms(Protocol):
 
     @property
     def hub(self) -> Hub: ...
+    @property
+    def policy(self) -> Policy: ...
+    @property
+    def doors(self) -> Doors: ...
     @property
     def wake_alerts(self) -> Callable[[], None]: ...
     @property

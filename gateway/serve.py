@@ -20,10 +20,12 @@ from fastapi import FastAPI
 
 from alerts.channels.base import Channel
 from alerts.channels.opening import open_channels
+from alerts.doors import open_doors
 from alerts.dryrun import load_policy
 from alerts.settings import AlertSettings
 from alerts.worker import Worker
 from edge.wire.clock import US_PER_S
+from gateway import outside
 from gateway.app import create_app
 from gateway.city import City, open_city
 from gateway.ingest.inbox import BrokerUnavailable
@@ -82,6 +84,7 @@ async def serve(
         async with open_city(settings) as city:
             city.policy = load_policy(alert_settings.policy_file)
             channels = open_channels(alert_settings, data_dir=settings.data_dir)
+            city.doors = open_doors(alert_settings, channels, data_dir=settings.data_dir)
             worker = _alerts_worker(city, alert_settings, channels)
             with _signals(stop):
                 await _run(city, worker, listener, started, stop)
@@ -123,7 +126,7 @@ async def _run(
 
 
 def _application(city: City, identity: Identity) -> FastAPI:
-    app = create_app(city, identity=identity, extra=[routes.router, answers.router])
+    app = create_app(city, identity=identity, extra=[routes.router, answers.router, *outside.routers()])
     routes.install(app)
     return app
 

@@ -16,10 +16,15 @@ from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
 ActorKind = Literal["staff", "service", "household", "system", "open"]
-Role = Literal["administrator", "registrar", "approver", "technician", "duty", "auditor", "open"]
+Role = Literal[
+    "administrator", "registrar", "approver", "technician", "duty", "auditor",
+    "dispatch",  # a dispatch centre's own system
+    "open",
+]
 Action = Literal[
     # what anybody may do before saying who they are
     "health.read", "session.open", "openapi.read", "page.read", "unit.read",
+    "report.send",  # providers, known by their signatures and not by a session
     # what everybody signed in may do
     "me.read", "session.close", "live.read",
     # the register
@@ -28,6 +33,9 @@ Action = Literal[
     "detector.read", "detector.write", "model.read", "model.write",
     # what happens
     "reading.read", "incident.read", "incident.acknowledge", "incident.resolve",
+    "cap.read",  # messages for dispatch, which hold opened addresses
+    "camera.health.read",
+    "camera.evidence.read",  # small pictures of streets, with people in them
     # people, keys, running it
     "person.read", "person.write", "token.read", "token.write", "audit.read",
     "metrics.read", "doctor.read",
@@ -38,26 +46,29 @@ ACTIONS: Final[tuple[Action, ...]] = get_args(Action)
 GRANTABLE: Final[tuple[Role, ...]] = tuple(role for role in ROLE_NAMES if role != "open")
 
 _OPEN: Final[frozenset[Action]] = frozenset(
-    {"health.read", "session.open", "openapi.read", "page.read", "unit.read"}
+    {"health.read", "session.open", "openapi.read", "page.read", "unit.read", "report.send"}
 )
 _SIGNED_IN: Final[frozenset[Action]] = _OPEN | {"me.read", "session.close"}
 _LOOK: Final[frozenset[Action]] = _SIGNED_IN | {
     "site.read", "household.read", "detector.read", "model.read",
-    "reading.read", "incident.read", "live.read",
+    "reading.read", "incident.read", "live.read", "camera.health.read",
 }  # fmt: skip
 
 #: What each role may do. An administrator gives roles but does not read what is sealed by that alone.
 ROLES: Final[dict[Role, frozenset[Action]]] = {
-    "administrator": frozenset(ACTIONS) - {"household.open"},
+    "administrator": frozenset(ACTIONS) - {"household.open", "cap.read", "camera.evidence.read"},
     "registrar": _LOOK | {
         "site.write", "household.write", "household.open", "detector.write", "model.write",
     },
     "approver": _LOOK,
-    "technician": _LOOK | {"detector.write", "metrics.read", "doctor.read"},
+    "technician": _LOOK | {"camera.evidence.read", "detector.write", "metrics.read", "doctor.read"},
     "duty": _LOOK | {
+        "camera.evidence.read",
         "household.open", "incident.acknowledge", "incident.resolve", "metrics.read", "doctor.read",
+        "cap.read",
     },
     "auditor": _LOOK | {"person.read", "token.read", "audit.read", "metrics.read", "doctor.read"},
+    "dispatch": _SIGNED_IN | {"cap.read"},
     "open": _OPEN,
 }  # fmt: skip
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from alerts.cap.incident import message_for
@@ -69,11 +69,14 @@ def identifier(incident_id: str, number: int) -> str:
     return f"utaa.{incident_id}.{number}"
 
 
-async def newest(session: AsyncSession, limit: int = MAX_ENTRIES) -> list[tuple[CapMessage, Incident]]:
-    """The newest messages that were made ready, with their incidents."""
+async def newest(
+    session: AsyncSession, *conditions: ColumnElement[bool], limit: int = MAX_ENTRIES
+) -> list[tuple[CapMessage, Incident]]:
+    """The newest messages that were made ready, with their incidents; ``conditions`` narrow them."""
     rows = await session.execute(
         select(CapMessage, Incident)
         .join(Incident, CapMessage.incident_id == Incident.id)
+        .where(*conditions)
         .order_by(CapMessage.sent_us.desc(), CapMessage.number.desc(), CapMessage.id)
         .limit(limit)
     )

@@ -53,8 +53,9 @@ def city_of(request: Request) -> City:
 
 
 def words_of(request: Request) -> Words:
-    """The visitor's language: asked for, remembered, or Mongolian."""
-    asked = request.query_params.get("lang") or request.cookies.get(_LANGUAGE_COOKIE)
+    """The visitor's language: asked for, remembered, known of whom a link was sent to, or Mongolian."""
+    known = getattr(request.state, "language", None)
+    asked = request.query_params.get("lang") or request.cookies.get(_LANGUAGE_COOKIE) or known
     return words_for(asked if asked in LANGUAGES else DEFAULT_LANGUAGE)
 
 

@@ -57,7 +57,7 @@ async def test_consent_is_recorded_and_as_easily_withdrawn(town: Town) -> None:
     assert sorted(m.address for m in channel.sent if m.kind == "co") == sorted(MAILS)
 
 
-async def test_only_mails_that_can_wait_carry_an_unsubscribe_link_and_it_works(town: Town) -> None:
+async def test_only_mails_that_can_wait_carry_an_unsubscribe_link(town: Town) -> None:
     town.clock.set_wall(DAY_US)
     await town.alarm("t1", "low_battery")
     await town.alarm("f1", "smoke")
@@ -68,13 +68,6 @@ async def test_only_mails_that_can_wait_carry_an_unsubscribe_link_and_it_works(t
     mails = {message.kind: build_mime(message, sender) for message in channel.sent}
     assert b"List-Unsubscribe" not in mails["fire"]
     assert b"List-Unsubscribe-Post: List-Unsubscribe=One-Click" in mails["trouble"]
-    link = next(m.unsubscribe for m in channel.sent if m.kind == "trouble")
-    async with town.database.write() as session:
-        with pytest.raises(reports.ReportError):
-            await wishes.unsubscribe(session, town.keyring, "x.y", town.clock.now_us())
-        given = link.rpartition("/")[2]
-        channel_id = await wishes.unsubscribe(session, town.keyring, given, town.clock.now_us())
-    assert channel_id == await _channel_of(town, 0)
 
 
 async def test_a_code_verifies_a_channel_once_and_cannot_be_guessed(town: Town) -> None:

@@ -15,6 +15,8 @@ from pwdlib.hashers.argon2 import Argon2Hasher
 
 import alerts.models  # noqa: F401  # its tables belong to the metadata
 import gateway.models  # noqa: F401  # and its
+from alerts.doors import Doors
+from alerts.policy import DEFAULT_POLICY, Policy
 from edge.wire.clock import EARLIEST_US, ManualClock
 from gateway.app import create_app
 from gateway.live import Hub
@@ -39,6 +41,8 @@ class TestCity:
     hub: Hub
     troubles: dict[str, str] = field(default_factory=dict)
     woken: list[str] = field(default_factory=list)
+    policy: Policy = DEFAULT_POLICY
+    doors: Doors = field(default_factory=Doors)
 
     def wake_alerts(self) -> None:
         self.woken.append("alerts")

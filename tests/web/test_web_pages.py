@@ -13,7 +13,9 @@ import pytest
 
 import alerts.models  # noqa: F401  # its tables belong to the metadata
 from alerts.acknowledge import issue
+from alerts.doors import Doors
 from alerts.models import AlarmRecord, Incident, Notification
+from alerts.policy import DEFAULT_POLICY
 from alerts.policy import DEFAULT_POLICY
 from edge.wire.clock import EARLIEST_US, ManualClock
 from edge.wire.messages import CLASS_OF
@@ -61,6 +63,7 @@ async def web(tmp_path: Path) -> AsyncIterator[Web]:
     city = SimpleNamespace(
         database=database, clock=clock, keyring=ensure_keyring(tmp_path / "keys"), hub=Hub(Metrics()),
         settings=settings, wake_alerts=lambda: None, wake_configs=lambda: None,
+        policy=DEFAULT_POLICY, doors=Doors(),
         policy=DEFAULT_POLICY,
     )  # fmt: skip
     app = create_app(city, identity=people, extra=[routes.router, answers.router])  # type: ignore[arg-type]
