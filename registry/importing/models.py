@@ -45,8 +45,8 @@ class RegisterImport(Base):
 class ImportRow(Base):
     """What an import did to one record. ``action``: created, changed, revived, undone.
 
-    What the fields were before and after is in the audit entry ``audit_id``; ``sealed_before`` keeps the
-    ciphertexts (hex) that the import replaced, because the audit never has them.
+    What the fields were before and after is in the audit entry ``audit_id``; ``sealed_before`` keeps
+    the ciphertexts (hex) that the import replaced, because the audit never has them.
     """
 
     __tablename__ = "import_row"
