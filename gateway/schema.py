@@ -23,6 +23,7 @@ import gateway.cameras.models  # noqa: F401  # its tables belong to the metadata
 import registry.cameras.models  # its tables belong to the metadata
 import registry.costs.models
 import registry.duplicates.models
+import registry.fibre.models
 import registry.importing.models
 import registry.inspections.models
 import registry.khur.models
