@@ -4,13 +4,15 @@ Each entry's hash covers its own content and the hash before it, so an entry tha
 or slipped in breaks the chain at that point. ``verify`` walks it. A cut-off end is found by comparing
 the head with one noted elsewhere (``utaa registry verify --head HASH``).
 
-``before`` and ``after`` never hold a personal field readable: write ``SEALED`` in its place.
+``before`` and ``after`` never hold a personal field readable: write ``SEALED`` in its place. Actions of
+``REASONED`` are refused without a reason.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -28,6 +30,32 @@ SEALED: Final = "(sealed)"
 _CHAIN_LOCK: Final = 7_561_776_101
 #: Entries read at a time by ``verify``.
 _PAGE: Final = 1000
+
+
+#: Verbs that take something away or bend a rule: whoever does it says why.
+REASONED: Final = frozenset(
+    {"remove", "restore", "retire", "waive", "merge", "bulk", "undo", "replace"}
+)
+_MAX_REASON: Final = 500
+
+
+class ReasonMissing(ValueError):
+    """The action asks for a reason and none was given."""
+
+    def __init__(self, action: str) -> None:
+        super().__init__(f"{action}: say why (reason)")
+        self.action = action
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An entry on its way in, for ``append_many``."""
+
+    action: str
+    object_kind: str
+    object_id: str
+    before: dict[str, Any] | None = None
+    after: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -55,25 +83,58 @@ async def append(
     origin: str = "",
     before: dict[str, Any] | None = None,
     after: dict[str, Any] | None = None,
-) -> None:
-    """Add an entry inside the caller's write transaction. ``origin``: an address or ``console``."""
+    reason: str | None = None,
+    batch_id: str | None = None,
+) -> AuditEntry:
+    """Add an entry inside the caller's write transaction. ``origin``: an address or ``console``.
+
+    Raises ``ReasonMissing``.
+    """
+    entry = Entry(action, object_kind, object_id, before, after)
+    made = await append_many(
+        session, [entry], actor=actor, now_us=now_us, origin=origin, reason=reason, batch_id=batch_id
+    )
+    return made[0]
+
+
+async def append_many(
+    session: AsyncSession,
+    entries: Sequence[Entry],
+    *,
+    actor: Actor,
+    now_us: int,
+    origin: str = "",
+    reason: str | None = None,
+    batch_id: str | None = None,
+) -> list[AuditEntry]:
+    """Add these in their order, all by the same hand; the rows have their ids. As ``append``."""
     if session.get_bind().dialect.name == "postgresql":
         await session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _CHAIN_LOCK})
-    previous = await session.scalar(select(AuditEntry.hash).order_by(AuditEntry.id.desc()).limit(1))
-    entry = AuditEntry(
-        at_us=now_us,
-        actor=actor.id,
-        origin=origin,
-        action=action,
-        object_kind=object_kind,
-        object_id=object_id[:100],
-        before=before,
-        after=after,
-        previous_hash=previous or GENESIS,
-    )
-    entry.hash = _digest(entry)
-    session.add(entry)
+    newest = select(AuditEntry.hash).order_by(AuditEntry.id.desc()).limit(1)
+    previous = await session.scalar(newest) or GENESIS
+    why = (reason or "").strip()[:_MAX_REASON] or None
+    rows = []
+    for entry in entries:
+        if why is None and entry.action.rpartition(".")[2] in REASONED:
+            raise ReasonMissing(entry.action)
+        row = AuditEntry(
+            at_us=now_us,
+            actor=actor.id,
+            origin=origin,
+            action=entry.action,
+            object_kind=entry.object_kind,
+            object_id=entry.object_id[:100],
+            before=entry.before,
+            after=entry.after,
+            reason=why,
+            batch_id=batch_id,
+            previous_hash=previous,
+        )
+        row.hash = previous = _digest(row)
+        rows.append(row)
+    session.add_all(rows)
     await session.flush()
+    return rows
 
 
 async def verify(session: AsyncSession, *, head: str | None = None) -> Verdict:
@@ -109,5 +170,7 @@ def _digest(entry: AuditEntry) -> str:
         entry.before,
         entry.after,
     ]
+    if entry.reason is not None or entry.batch_id is not None:  # older entries hash as they did
+        content += [entry.reason, entry.batch_id]
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(canonical.encode()).hexdigest()

@@ -305,6 +305,7 @@ class DetectorModel(Versioned, Base):
     """A make of detector: what it senses, how often it must be heard, how to judge it."""
 
     __tablename__ = "detector_model"
+    KIND: ClassVar[str] = "model"
     EDITED: ClassVar[tuple[str, ...]] = (
         "maker", "name", "senses", "deadline_s", "alarm_settings", "source_note",
     )  # fmt: skip

@@ -16,6 +16,8 @@ from sqlalchemy.orm import Mapped, Mapper, mapped_column
 class Versioned:
     """A record with a version: 1 when it is made, one more with each edit."""
 
+    #: what the audit and the API call it; the table's name where it is empty
+    KIND: ClassVar[str] = ""
     #: the columns people edit; a change of any other leaves the version alone
     EDITED: ClassVar[tuple[str, ...]] = ()
     version: Mapped[int] = mapped_column(Integer, default=1, server_default="1")
