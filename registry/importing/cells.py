@@ -27,7 +27,7 @@ MN_LON: Final = (87.7, 120.0)
 _EXACT: Final = 10**15
 #: How alike a misspelt word must be to be suggested, of 100.
 _ALIKE: Final = 70
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-~\x7f]")
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _SCIENTIFIC: Final = re.compile(r"[+-]?\d+(?:[.,]\d+)?[eE][+-]?\d+")
 _NUMBER: Final = re.compile(r"[+-]?(?:\d+(?:[.,]\d+)?|[.,]\d+)")
 _WITH_UNIT: Final = re.compile(r"([+-]?\d+(?:[.,]\d+)?)\s*([^\d\s].*)")
@@ -316,7 +316,7 @@ _YEAR: Final = (1990, 2100)
 
 
 def day(value: Any) -> date | Taken:
-    """A date in several shapes: 2024-05-01, 2024.5.1, 2024 оны 5 сарын 1, 01.05.2024, a spreadsheet's.
+    """A date: 2024-05-01, 2024.5.1, 2024 оны 5 сарын 1, 01.05.2024, or a spreadsheet's own."""
     if isinstance(value, datetime):
         return _in_years(value.date())
     if isinstance(value, date):

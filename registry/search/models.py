@@ -28,7 +28,7 @@ class SearchWord(Base):
 
 
 class SavedView(Base):
-    """A list somebody keeps: its kind and its filters. Its address can be shared; rights stay theirs.
+    """A list somebody keeps: its kind and its filters. Shared, others see it with their own rights."""
 
     __tablename__ = "saved_view"
     __table_args__ = (UniqueConstraint("owner", "name"),)
