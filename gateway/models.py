@@ -48,6 +48,8 @@ class SiteEpoch(Base):
     first_us: Mapped[int] = mapped_column(BigInteger)
     #: a snapshot under this epoch has closed what older epochs left open
     snapshot_us: Mapped[int | None] = mapped_column(BigInteger)
+    #: the newest event of this epoch that was met: a spool that has fewer is an older copy
+    newest_event: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
 
 
 class SiteNote(Base):
