@@ -19,5 +19,4 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    with op.batch_alter_table("site_epoch", schema=None) as batch_op:
-        batch_op.drop_column("newest_event")
+    raise RuntimeError("going back is refused: restore the backup made before the upgrade")
