@@ -46,6 +46,8 @@ class Organisation(Versioned, Searchable, Removable, Base):
     """A body that answers for something: the city, a district, a school, a contractor."""
 
     __tablename__ = "organisation"
+    SEARCHED: ClassVar[tuple[str, ...]] = ("name", "short_name", "register_number")
+    SORTED: ClassVar[str] = "name"
     __table_args__ = (
         Index("uq_organisation_register_number", "register_number", unique=True,
               sqlite_where=_HELD, postgresql_where=_HELD),
@@ -213,6 +215,8 @@ class Site(Versioned, Searchable, Removable, Base):
     """One edge agent and what hangs on it. The id is the name in its topics."""
 
     __tablename__ = "site"
+    SEARCHED: ClassVar[tuple[str, ...]] = ("id", "title")
+    SORTED: ClassVar[str] = "title"
     EDITED: ClassVar[tuple[str, ...]] = (
         "title", "unit_code", "lat", "lon", "alarm_settings", "output_settings",
         "gone_us", "merged_into_id",
@@ -233,6 +237,8 @@ class Household(Versioned, Searchable, Removable, Base):
     """A family's home. ``label`` is what the office calls it (no name); the address is sealed."""
 
     __tablename__ = "household"
+    SEARCHED: ClassVar[tuple[str, ...]] = ("label",)
+    SORTED: ClassVar[str] = "label"
     EDITED: ClassVar[tuple[str, ...]] = (
         "label", "site_id", "unit_code", "address", "lat", "lon", "language",
         "gone_us", "merged_into_id",

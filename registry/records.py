@@ -7,10 +7,17 @@ version they saw (``gateway`` writes it as an ETag), so two people do not overwr
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Iterator
+from typing import Any, ClassVar, Final
 
-from sqlalchemy import BigInteger, Integer, String, Text, event, inspect
-from sqlalchemy.orm import Mapped, Mapper, mapped_column
+from sqlalchemy import BigInteger, Integer, String, Text, delete, event, insert, inspect
+from sqlalchemy.orm import Mapped, Mapper, Session, UOWTransaction, mapped_column
+
+from registry.search.models import SearchWord
+from registry.search.text import searchable, sort_key
+
+#: Words of so many records are taken out in one statement.
+_CHUNK: Final = 500
 
 
 class Versioned:
@@ -26,9 +33,16 @@ class Versioned:
 
 
 class Searchable:
-    """A record that is found by any spelling of its texts and sorted as the alphabet says."""
+    """A record that is found by any spelling of its texts and sorted as the alphabet says.
 
-    #: all its texts, folded; filled by whoever writes the record
+    What is searched and sorted by is filled when the record is written, from the columns named here.
+    """
+
+    #: the columns whose texts it is found by; none of them is personal
+    SEARCHED: ClassVar[tuple[str, ...]] = ()
+    #: the column it is sorted by
+    SORTED: ClassVar[str] = ""
+    #: all its texts, folded
     search_text: Mapped[str] = mapped_column(Text, default="", server_default="")
     #: sorts by code points as its name sorts by the alphabet
     sort_key: Mapped[str] = mapped_column(String(500), default="", server_default="", index=True)
@@ -48,3 +62,64 @@ def _count_edit(_mapper: Mapper[Any], _connection: Any, record: Versioned) -> No
     attributes = inspect(record).attrs
     if any(attributes[name].history.has_changes() for name in record.EDITED):
         record.version += 1
+
+
+@event.listens_for(Searchable, "before_insert", propagate=True)
+@event.listens_for(Searchable, "before_update", propagate=True)
+def _describe(_mapper: Mapper[Any], _connection: Any, record: Searchable) -> None:
+    if record.SEARCHED:
+        texts = searchable(*(_text(getattr(record, name)) for name in record.SEARCHED))
+        if record.search_text != texts:
+            record.search_text = texts
+    if record.SORTED:
+        key = sort_key(_text(getattr(record, record.SORTED)) or "")
+        if record.sort_key != key:
+            record.sort_key = key
+
+
+def _text(value: Any) -> str | None:
+    if isinstance(value, list):
+        return " ".join(map(str, value))
+    return None if value is None else str(value)
+
+
+@event.listens_for(Session, "after_flush")
+def _index(session: Session, _context: UOWTransaction) -> None:
+    """The words of what was written go into the table that search looks into."""
+    fresh = [record for record in session.new if isinstance(record, Searchable)]
+    stale = [record for record in session.dirty if isinstance(record, Searchable) and _turned(record)]
+    if not fresh and not stale:
+        return
+    connection = session.connection()
+    by_kind: dict[str, list[str]] = {}
+    for record in stale:
+        by_kind.setdefault(_table(record), []).append(_id(record))
+    for kind, ids in by_kind.items():
+        for start in range(0, len(ids), _CHUNK):
+            chunk = ids[start : start + _CHUNK]
+            connection.execute(
+                delete(SearchWord).where(SearchWord.kind == kind, SearchWord.object_id.in_(chunk))
+            )
+    words = [word for record in (*fresh, *stale) for word in _words(record)]
+    if words:
+        connection.execute(insert(SearchWord), words)
+
+
+def _turned(record: Searchable) -> bool:
+    attributes = inspect(record).attrs
+    names = [name for name in ("search_text", "gone_us") if name in attributes]
+    return any(attributes[name].history.has_changes() for name in names)
+
+
+def _words(record: Searchable) -> Iterator[dict[str, str]]:
+    if getattr(record, "gone_us", None) is None:
+        for word in (record.search_text or "").split():
+            yield {"kind": _table(record), "word": word, "object_id": _id(record)}
+
+
+def _table(record: Any) -> str:
+    return str(record.__tablename__)
+
+
+def _id(record: Any) -> str:
+    return str(record.id)

@@ -33,6 +33,8 @@ class CameraModel(Versioned, Searchable, Removable, Base):
     """A make of camera. ``form``: fixed, dome, ptz, fisheye, multi (several sensors in one body)."""
 
     __tablename__ = "camera_model"
+    SEARCHED: ClassVar[tuple[str, ...]] = ("maker", "name", "form")
+    SORTED: ClassVar[str] = "name"
     __table_args__ = (UniqueConstraint("maker", "name"),)
     EDITED: ClassVar[tuple[str, ...]] = (
         "maker", "name", "form", "analogue", "sensor_width_px", "sensor_height_px", "focal_min_mm",
@@ -69,6 +71,10 @@ class Camera(Versioned, Searchable, Removable, Base):
     """
 
     __tablename__ = "camera"
+    SEARCHED: ClassVar[tuple[str, ...]] = (
+        "number", "name", "place", "maker", "serial", "mac", "ip", "recorder", "switch_port",
+    )  # fmt: skip
+    SORTED: ClassVar[str] = "number"
     __table_args__ = (
         # what is gone or unplugged holds its numbers no longer
         Index("uq_camera_maker_serial", "maker", "serial", unique=True,

@@ -31,7 +31,9 @@ _SAME: Final = str.maketrans(
     }
 )  # fmt: skip
 _WORD: Final = re.compile(r"\w+")
-_JOINED: Final = re.compile(r"\w+(?:[:./_-]\w+)+")
+#: Addresses of networks and devices, and what is typed of their beginnings.
+_ADDRESS: Final = re.compile(r"\b(?:[0-9a-f]{2}(?:[:-][0-9a-f]{2}){1,5}|\d{1,3}(?:\.\d{1,3}){1,3})\b")
+_JOINED: Final = re.compile(r"\w+(?:[./_-]\w+)+")
 _CYRILLIC: Final = re.compile(r"[А-Яа-яЁёӨөҮүЄєЇї]")
 _PARTS: Final = re.compile(r"\d+|\w|\s+")
 #: Base 36: the digits of a sort key.
@@ -49,11 +51,15 @@ def folded(text: str) -> str:
 def words_of(text: str) -> list[str]:
     """The folded words, each once, in their order; at most 40 characters of each.
 
-    What punctuation joins (``aa:bb:cc``, ``10.0.0.7``) is a word as a whole too, without it.
+    A MAC or an IP address is one word, without its punctuation; what else punctuation joins
+    (``KH-1116-0007``) is found by its parts and as a whole.
     """
-    flat = _flat(text)
+    lower = unicodedata.normalize("NFKC", text).casefold()
+    addresses = [re.sub(r"\W", "", match) for match in _ADDRESS.findall(lower)]
+    flat = _ADDRESS.sub(" ", lower).translate(_SAME)
     joined = [re.sub(r"[\W_]", "", match) for match in _JOINED.findall(flat)]
-    return list(dict.fromkeys(word[:_WORD_MAX] for word in [*_WORD.findall(flat), *joined]))
+    words = [*_WORD.findall(flat), *joined, *(word.translate(_SAME) for word in addresses)]
+    return list(dict.fromkeys(word[:_WORD_MAX] for word in words))
 
 
 def searchable(*texts: str | None) -> str:
