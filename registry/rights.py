@@ -20,7 +20,7 @@ Role = Literal[
     "administrator", "registrar", "approver", "technician", "duty", "auditor",
     "dispatch",  # a dispatch centre's own system
     "open",
-]
+]  # fmt: skip
 Action = Literal[
     # what anybody may do before saying who they are
     "health.read", "session.open", "openapi.read", "page.read", "unit.read",
@@ -31,6 +31,19 @@ Action = Literal[
     "site.read", "site.write", "household.read", "household.write",
     "household.open",  # read the sealed fields: address, contacts
     "detector.read", "detector.write", "model.read", "model.write",
+    # works of the office
+    "specification.read", "specification.write", "specification.comment",
+    "specification.decide",  # take into review, return, reject, approve
+    "server.read", "server.write",
+    "licence.open",  # read a licence's key
+    "inspection.read", "inspection.write",
+    "finding.fix", "finding.verify",
+    "request.send",  # anybody: say something to the city and read the answer by its code
+    "request.read", "request.write",
+    "request.open",  # read who said what
+    "cost.read", "cost.write",
+    "khur.ask",  # look up in the state's registers; each look-up with its reason
+    "label.read", "label.print",
     # what happens
     "reading.read", "incident.read", "incident.acknowledge", "incident.resolve",
     "cap.read",  # messages for dispatch, which hold opened addresses
@@ -46,28 +59,42 @@ ACTIONS: Final[tuple[Action, ...]] = get_args(Action)
 GRANTABLE: Final[tuple[Role, ...]] = tuple(role for role in ROLE_NAMES if role != "open")
 
 _OPEN: Final[frozenset[Action]] = frozenset(
-    {"health.read", "session.open", "openapi.read", "page.read", "unit.read", "report.send"}
-)
+    {"health.read", "session.open", "openapi.read", "page.read", "unit.read", "report.send",
+     "request.send"}
+)  # fmt: skip
 _SIGNED_IN: Final[frozenset[Action]] = _OPEN | {"me.read", "session.close"}
 _LOOK: Final[frozenset[Action]] = _SIGNED_IN | {
     "site.read", "household.read", "detector.read", "model.read",
     "reading.read", "incident.read", "live.read", "camera.health.read",
+    "specification.read", "server.read", "inspection.read", "request.read", "cost.read", "label.read",
 }  # fmt: skip
 
 #: What each role may do. An administrator gives roles but does not read what is sealed by that alone.
 ROLES: Final[dict[Role, frozenset[Action]]] = {
-    "administrator": frozenset(ACTIONS) - {"household.open", "cap.read", "camera.evidence.read"},
+    "administrator": frozenset(ACTIONS) - {
+        "household.open", "cap.read", "camera.evidence.read",
+        "licence.open", "request.open", "khur.ask",
+    },
     "registrar": _LOOK | {
         "site.write", "household.write", "household.open", "detector.write", "model.write",
+        "specification.write", "specification.comment", "server.write", "inspection.write",
+        "finding.fix", "finding.verify", "request.write", "request.open", "cost.write", "khur.ask",
+        "label.print",
     },
-    "approver": _LOOK,
-    "technician": _LOOK | {"camera.evidence.read", "detector.write", "metrics.read", "doctor.read"},
+    "approver": _LOOK | {"specification.comment", "specification.decide", "finding.verify"},
+    "technician": _LOOK | {
+        "camera.evidence.read", "detector.write", "metrics.read", "doctor.read",
+        "specification.comment", "server.write", "licence.open", "finding.fix", "label.print",
+    },
     "duty": _LOOK | {
         "camera.evidence.read",
         "household.open", "incident.acknowledge", "incident.resolve", "metrics.read", "doctor.read",
-        "cap.read",
+        "cap.read", "request.write", "request.open",
     },
-    "auditor": _LOOK | {"person.read", "token.read", "audit.read", "metrics.read", "doctor.read"},
+    "auditor": _LOOK | {
+        "person.read", "token.read", "audit.read", "metrics.read", "doctor.read",
+        "inspection.write", "finding.verify",
+    },
     "dispatch": _SIGNED_IN | {"cap.read"},
     "open": _OPEN,
 }  # fmt: skip

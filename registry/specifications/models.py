@@ -30,7 +30,8 @@ class Specification(Versioned, Base):
 
     __tablename__ = "specification"
     EDITED: ClassVar[tuple[str, ...]] = (
-        "title", "purpose", "requirements", "budget_mnt", "funding_source", "organisation_id",
+        "number", "kind", "title", "purpose", "requirements", "budget_mnt", "funding_source",
+        "organisation_id",
         "unit_code", "deliver_by", "decide_by", "state", "reviewer_id", "content_sha256", "code",
     )  # fmt: skip
     __table_args__ = (Index("ix_specification_state_due", "state", "decide_by"),)
