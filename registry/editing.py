@@ -123,6 +123,14 @@ async def change(
     return after
 
 
+async def note(
+    session: AsyncSession, act: Act, record: Versioned, verb: str, after: Mapping[str, Any]
+) -> None:
+    """An entry about a record that changes none of its fields."""
+    kind = kind_of(record)
+    await acts.record(session, act, f"{kind}.{verb}", kind, _id(record), after=plain(after))
+
+
 async def remove(session: AsyncSession, act: Act, record: Any) -> None:
     """Take a record out of every list; it stays readable with its history. Needs a reason."""
     if record.gone_us is not None:

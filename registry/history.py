@@ -13,7 +13,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from registry.editing import kind_of, values_of
 from registry.models import AuditEntry
-from registry.records import Versioned
 
 #: Entries of one record read for its past; a record edited more often tells its nearer past only.
 MAX_ENTRIES: Final = 10_000
@@ -46,15 +45,10 @@ async def as_of(session: AsyncSession, record: Any, at_us: int) -> dict[str, Any
     return state
 
 
-async def at_version(session: AsyncSession, record: Versioned, version: int) -> dict[str, Any] | None:
+async def at_version(session: AsyncSession, record: Any, version: int) -> dict[str, Any] | None:
     """As ``as_of``, at a version; None where the audit does not reach back to it."""
     state = values_of(record)
-    for entry in await entries_of(
-        session,
-        kind_of(record),
-        str(record.id),
-        limit=MAX_ENTRIES,  # type: ignore[attr-defined]
-    ):
+    for entry in await entries_of(session, kind_of(record), str(record.id), limit=MAX_ENTRIES):
         if state["version"] <= version:
             break
         _undo(state, entry)

@@ -31,6 +31,11 @@ Action = Literal[
     "site.read", "site.write", "household.read", "household.write",
     "household.open",  # read the sealed fields: address, contacts
     "detector.read", "detector.write", "model.read", "model.write",
+    "organisation.read", "organisation.write",
+    "organisation.open",  # read who answers there
+    "camera.read", "camera.write",
+    "camera.install", "camera.inspect",  # steps of its life on the spot
+    "camera.open",  # read the user and password of its stream
     # works of the office
     "specification.read", "specification.write", "specification.comment",
     "specification.decide",  # take into review, return, reject, approve
@@ -66,24 +71,30 @@ _SIGNED_IN: Final[frozenset[Action]] = _OPEN | {"me.read", "session.close"}
 _LOOK: Final[frozenset[Action]] = _SIGNED_IN | {
     "site.read", "household.read", "detector.read", "model.read",
     "reading.read", "incident.read", "live.read", "camera.health.read",
+    "organisation.read", "camera.read",
     "specification.read", "server.read", "inspection.read", "request.read", "cost.read", "label.read",
 }  # fmt: skip
 
 #: What each role may do. An administrator gives roles but does not read what is sealed by that alone.
 ROLES: Final[dict[Role, frozenset[Action]]] = {
     "administrator": frozenset(ACTIONS) - {
-        "household.open", "cap.read", "camera.evidence.read",
+        "household.open", "cap.read", "camera.evidence.read", "camera.open", "organisation.open",
         "licence.open", "request.open", "khur.ask",
     },
     "registrar": _LOOK | {
         "site.write", "household.write", "household.open", "detector.write", "model.write",
+        "organisation.write", "organisation.open", "camera.write", "camera.install", "camera.open",
         "specification.write", "specification.comment", "server.write", "inspection.write",
         "finding.fix", "finding.verify", "request.write", "request.open", "cost.write", "khur.ask",
         "label.print",
     },
-    "approver": _LOOK | {"specification.comment", "specification.decide", "finding.verify"},
+    "approver": _LOOK | {
+        "camera.inspect", "organisation.open", "specification.comment", "specification.decide",
+        "finding.verify",
+    },
     "technician": _LOOK | {
         "camera.evidence.read", "detector.write", "metrics.read", "doctor.read",
+        "camera.install", "camera.open",
         "specification.comment", "server.write", "licence.open", "finding.fix", "label.print",
     },
     "duty": _LOOK | {
