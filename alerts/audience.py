@@ -7,14 +7,14 @@ was taken back are left out.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from alerts.models import Incident, Notification
-from alerts.policy import Rung
+from alerts.policy import CAN_WAIT, Rule, Rung
 from registry.models import Contact, ContactChannel
 
 #: Which of a contact's channels serves when one is enough: free and unobtrusive first.
@@ -31,9 +31,13 @@ class Person(NamedTuple):
 
 
 async def of_rung(
-    session: AsyncSession, incident: Incident, rung: Rung, now_us: int, *, spare_the_away: bool
-) -> list[Person]:
-    """Whom the rung names, in their order; ``spare_the_away`` leaves out who is on holiday."""
+    session: AsyncSession, incident: Incident, rung: Rung, now_us: int,
+    *, spare_the_away: bool, can_wait: bool = False,
+) -> list[Person]:  # fmt: skip
+    """Whom the rung names, in their order; ``spare_the_away`` leaves out who is on holiday.
+
+    What ``can_wait`` does not go to channels on which the person wants nothing of that sort.
+    """
     wanted: list[ColumnElement[bool]] = []
     at_home = incident.household_id is not None
     if at_home and rung.contacts != "none":
@@ -48,19 +52,50 @@ async def of_rung(
         wanted.append(and_(Contact.role == "desk", here))
     if not wanted:
         return []
-    found = await _people(session, or_(*wanted))
-    own = [p for p in found if p.contact.role == "resident"]
-    if spare_the_away:
-        own = [p for p in own if (p.contact.away_until_us or 0) <= now_us] or own
+    among = or_(*wanted)
+    found = await _people(
+        session, and_(among, ContactChannel.muted_us.is_(None)) if can_wait else among
+    )
+    own = _at_home([p for p in found if p.contact.role == "resident"], now_us, spare_the_away)
     duty = _nearest([p for p in found if p.contact.role == "duty"])
     desk = [p for p in found if p.contact.role == "desk"]
     if "desk" not in rung.also and (duty or at_home):
         desk = []  # it stands in only where a site has no other duty
-    named = own if at_home else duty + desk
+    named = list(own) if at_home else duty + desk
     if rung.contacts == "first":
         named = named[:1]
     others = [p for p in found if p.contact.role == "neighbour"] + (duty + desk if at_home else [])
     return [_on_channels(person, rung) for person in named + others]
+
+
+async def residents(session: AsyncSession, household_ids: Collection[str]) -> dict[str, list[Person]]:
+    """The people of many households, in their order."""
+    found: dict[str, list[Person]] = {}
+    among = and_(Contact.household_id.in_(household_ids), Contact.role == "resident")
+    for person in await _people(session, among):
+        found.setdefault(person.contact.household_id or "", []).append(person)
+    return found
+
+
+def chosen(own: Sequence[Person], rule: Rule, now_us: int) -> list[Person]:
+    """Whom of a home's people the first rung of the rule names, where it names nobody else. Pure."""
+    rung = rule.rungs[0]
+    if rule.message in CAN_WAIT:
+        own = [
+            Person(contact, wanted)
+            for contact, channels in own
+            if (wanted := [channel for channel in channels if channel.muted_us is None])
+        ]
+    own = _at_home(own, now_us, rule.priority > 0)
+    named = own[:1] if rung.contacts == "first" else own
+    return [_on_channels(person, rung) for person in named]
+
+
+def _at_home(own: Sequence[Person], now_us: int, spare_the_away: bool) -> Sequence[Person]:
+    """Without those on holiday, unless that would leave nobody."""
+    if not spare_the_away:
+        return own
+    return [p for p in own if (p.contact.away_until_us or 0) <= now_us] or own
 
 
 async def of_the_told(session: AsyncSession, incident: Incident) -> list[Person]:

@@ -34,12 +34,15 @@ from alerts.policy import (
     standing,
 )
 from edge.wire.clock import EARLIEST_US, FUTURE_SLACK_US, US_PER_S
-from edge.wire.identity import new_id
+from edge.wire.identity import cameras_id, new_id
 from edge.wire.messages import Alarm, Snapshot, Transition
+from registry.cameras.models import Camera
 from registry.models import Detector, Household, Site
 
 #: The site of incidents of the city itself: no site can be called so.
 CITY = "хот"
+#: Alarms of one camera: the incident is the camera's, those on duty where it stands are told.
+_OF_CAMERAS = ("camera_offline", "camera_fault")
 _OPEN_STATES = ("opened", "acknowledged")
 
 
@@ -64,8 +67,10 @@ class IncidentError(Exception):
         self.detail = detail
 
 
-class _Subject(NamedTuple):
-    kind: Literal["household", "site", "city"]
+class Subject(NamedTuple):
+    """Whose incident it is, and where."""
+
+    kind: Literal["household", "site", "city", "camera"]
     id: str
     site_id: str
     household_id: str | None
@@ -76,7 +81,7 @@ class _Heard(NamedTuple):
     """One statement about one alarm, as judged on arrival."""
 
     record: AlarmRecord
-    subject: _Subject
+    subject: Subject
     hazard: Hazard
     standing: Standing
     #: when it began, as far as a clock can be believed
@@ -126,9 +131,13 @@ async def apply_snapshot(
     snapshot: Snapshot,
     now_us: int,
     new_epoch: bool,
+    whole: bool = True,
     policy: Policy = DEFAULT_POLICY,
 ) -> list[Applied]:
-    """Fold a site's list of its active alarms; under a new epoch, close what it omits."""
+    """Fold a site's list of its active alarms; under a new epoch, close what it omits.
+
+    ``whole``: with this message the list is complete; an earlier part of it closes nothing.
+    """
     met = await records.meet_epoch(session, snapshot.site, snapshot.epoch, now_us)
     fresh = new_epoch or met.first_snapshot_us is None
     results = []
@@ -139,6 +148,8 @@ async def apply_snapshot(
             age_ms = snapshot.age_ms.get(alarm.id)
             judged = _as_listed(record)
             results.append(await _place(session, record, judged, age_ms, True, now_us, policy))
+    if not whole:
+        return results
     met.first_snapshot_us = met.first_snapshot_us or snapshot.at_us
     met.last_snapshot_us = max(met.last_snapshot_us or 0, snapshot.at_us)
     await session.flush()
@@ -218,7 +229,7 @@ async def site_event(
     However many homes hang on the site, its silence is one incident of the site.
     """
     site = await session.get(Site, site_id)
-    subject = _Subject("site", site_id, site_id, None, site.unit_code if site else None)
+    subject = Subject("site", site_id, site_id, None, site.unit_code if site else None)
     if what == "silent":
         return await _fall_silent(session, subject, now_us, policy, cause="site_silent")
     incident = await _open_one(session, subject, "site")
@@ -237,7 +248,7 @@ async def city_event(
     policy: Policy = DEFAULT_POLICY,
 ) -> Applied:  # fmt: skip
     """So many sites are ``silent`` at once that the city suspects itself; or they are ``back``."""
-    subject = _Subject("city", CITY, CITY, None, None)
+    subject = Subject("city", CITY, CITY, None, None)
     if what == "silent":
         return await _fall_silent(
             session, subject, now_us, policy, cause="city_suspects_itself", quiet=quiet, watched=watched
@@ -250,7 +261,7 @@ async def city_event(
 
 
 async def _fall_silent(
-    session: AsyncSession, subject: _Subject, now_us: int, policy: Policy, **said: Any
+    session: AsyncSession, subject: Subject, now_us: int, policy: Policy, **said: Any
 ) -> Applied:
     incident = await _open_one(session, subject, "site")
     if incident is not None:
@@ -290,7 +301,7 @@ async def _place(
         subject=await _subject(session, record),
         hazard=hazard_of(record.kind, test=record.test),
         standing=judged,
-        since_us=_believed(record.raised_us, raised_age_ms, clock_synced, now_us),
+        since_us=believed(record.raised_us, raised_age_ms, clock_synced, now_us),
         now_us=now_us,
         policy=policy,
     )
@@ -303,15 +314,20 @@ async def _place(
     return await _join_or_open(session, heard)
 
 
-def _believed(raised_us: int, age_ms: int | None, clock_synced: bool, now_us: int) -> int:
+def believed(raised_us: int, age_ms: int | None, clock_synced: bool, now_us: int) -> int:
     """When the alarm began: its own time if a clock can be believed, else by its age, else now."""
     if clock_synced and EARLIEST_US <= raised_us <= now_us + FUTURE_SLACK_US:
         return raised_us
     return now_us - (age_ms or 0) * 1000
 
 
-async def _subject(session: AsyncSession, record: AlarmRecord) -> _Subject:
-    """Whose alarm it is: the detector's household, else its site."""
+async def _subject(session: AsyncSession, record: AlarmRecord) -> Subject:
+    """Whose alarm it is: the camera's own, the detector's household, else its site."""
+    if record.kind in _OF_CAMERAS and record.detector_id != cameras_id(record.site_id):
+        unit = await session.scalar(select(Camera.unit_code).where(Camera.id == record.detector_id))
+        site = await session.get(Site, record.site_id)
+        unit = unit or (site.unit_code if site else None)
+        return Subject("camera", record.detector_id, record.site_id, None, unit)
     found = (
         await session.execute(
             select(Household.id, func.coalesce(Household.unit_code, Site.unit_code))
@@ -321,9 +337,9 @@ async def _subject(session: AsyncSession, record: AlarmRecord) -> _Subject:
         )
     ).first()
     if found is not None:
-        return _Subject("household", found[0], record.site_id, found[0], found[1])
+        return Subject("household", found[0], record.site_id, found[0], found[1])
     site = await session.get(Site, record.site_id)
-    return _Subject("site", record.site_id, record.site_id, None, site.unit_code if site else None)
+    return Subject("site", record.site_id, record.site_id, None, site.unit_code if site else None)
 
 
 async def _follow(session: AsyncSession, incident: Incident, heard: _Heard) -> Applied:
@@ -475,7 +491,7 @@ async def _burn_again(session: AsyncSession, incident: Incident, now_us: int, po
 
 async def _open_key_holder(session: AsyncSession, incident: Incident) -> Incident | None:
     """Take the incident's open key; the open incident that has it, if another one does."""
-    key = _open_key(incident.subject_kind, incident.subject_id, incident.hazard)
+    key = open_key(incident.subject_kind, incident.subject_id, incident.hazard)
     query = (
         select(Incident)
         .where(Incident.open_key == key, Incident.id != incident.id)
@@ -547,7 +563,7 @@ async def _tell_more(session: AsyncSession, incident: Incident, now_us: int, pol
 # ---- rows -------------------------------------------------------------------------------------
 
 
-def _open_key(subject_kind: str, subject_id: str, hazard: str) -> str:
+def open_key(subject_kind: str, subject_id: str, hazard: str) -> str:
     return f"{subject_kind}:{subject_id}/{hazard}"
 
 
@@ -558,10 +574,10 @@ async def _load(session: AsyncSession, incident_id: str) -> Incident:
     return found
 
 
-async def _open_one(session: AsyncSession, subject: _Subject, hazard: str) -> Incident | None:
+async def _open_one(session: AsyncSession, subject: Subject, hazard: str) -> Incident | None:
     found: Incident | None = await session.scalar(
         select(Incident)
-        .where(Incident.open_key == _open_key(subject.kind, subject.id, hazard))
+        .where(Incident.open_key == open_key(subject.kind, subject.id, hazard))
         .with_for_update()
         .execution_options(populate_existing=True)
     )
@@ -570,7 +586,7 @@ async def _open_one(session: AsyncSession, subject: _Subject, hazard: str) -> In
 
 async def _create(
     session: AsyncSession,
-    subject: _Subject,
+    subject: Subject,
     hazard: Hazard,
     since_us: int,
     now_us: int,
@@ -578,19 +594,27 @@ async def _create(
     history: bool,
 ) -> tuple[Incident, bool]:
     """A new incident; or the open one, if another worker was faster (then False)."""
-    incident = Incident(
-        id=new_id(), open_key=None if history else _open_key(subject.kind, subject.id, hazard),
-        subject_kind=subject.kind, subject_id=subject.id, site_id=subject.site_id,
-        household_id=subject.household_id, unit_code=subject.unit_code, hazard=hazard,
-        alarm_class=CLASS_OF_HAZARD[hazard], state="all_clear" if history else "opened",
-        history=history, raised_us=since_us, opened_us=now_us, episode=1, rung=0, version=1,
-    )  # fmt: skip
+    incident = Incident(id=new_id(), **opened(subject, hazard, since_us, now_us, history=history))
     if await records.insert_first(session, incident):
         return incident, True
     other = await _open_one(session, subject, hazard)
     if other is None:
         raise RuntimeError("an open incident was in the way and is gone within one transaction")
     return other, False
+
+
+def opened(
+    subject: Subject, hazard: Hazard, since_us: int, now_us: int, *, history: bool
+) -> dict[str, Any]:
+    """A new incident's row, but for its id."""
+    return {
+        "open_key": None if history else open_key(subject.kind, subject.id, hazard),
+        "subject_kind": subject.kind, "subject_id": subject.id, "site_id": subject.site_id,
+        "household_id": subject.household_id, "unit_code": subject.unit_code, "hazard": hazard,
+        "alarm_class": CLASS_OF_HAZARD[hazard], "state": "all_clear" if history else "opened",
+        "history": history, "raised_us": since_us, "opened_us": now_us, "episode": 1, "rung": 0,
+        "version": 1,
+    }  # fmt: skip
 
 
 def _tell_story(

@@ -6,15 +6,16 @@ notification and channel. Nothing is sent here; the worker finds the rows when t
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from alerts import audience
+from alerts.audience import Person
 from alerts.models import Delivery, Incident, IncidentEntry, Notification
-from alerts.policy import Due, Rule, due, outside_quiet_hours
+from alerts.policy import CAN_WAIT, Due, Rule, due, outside_quiet_hours
 from edge.wire.identity import new_id
 from registry.models import Contact
 
@@ -60,63 +61,101 @@ async def tell(
         people = await audience.of_the_told(session, incident)
     else:
         people = await audience.of_rung(
-            session, incident, rung, now_us, spare_the_away=rule.priority > 0
-        )
+            session, incident, rung, now_us, spare_the_away=rule.priority > 0,
+            can_wait=message in CAN_WAIT,
+        )  # fmt: skip
     when = Due(now_us, "at_once")
     if not at_once:
         last_us = await _last_told(session, incident) if rule.at_most_every_s else None
         when = due(rule, now_us, last_us)
-    priority = rule.priority if message == rule.message else max(1, rule.priority)
     done = set() if fresh else await _told_already(session, incident, rung_number, message)
-    notifications: list[dict[str, Any]] = []
-    deliveries: list[dict[str, Any]] = []
-    for contact, channels in people:
-        if contact.id in done or contact.id in except_contacts:
-            continue
-        if only_contact not in (None, contact.id):
-            continue
-        told = _notification(incident, contact, rung_number, message, values or {}, now_us)
-        due_us = when.due_us if at_once else _wished(contact, rule, when.due_us)
-        notifications.append(told)
-        deliveries += [
-            {
-                "id": new_id(), "notification_id": told["id"], "channel_id": channel.id,
-                "channel": channel.channel, "priority": priority, "state": "queued", "attempts": 0,
-                "due_us": due_us, "first_due_us": due_us, "queued_us": now_us,
-            }
-            for channel in channels
-        ]  # fmt: skip
+    people = [
+        person
+        for person in people
+        if person.contact.id not in done
+        and person.contact.id not in except_contacts
+        and only_contact in (None, person.contact.id)
+    ]
+    notifications, deliveries = rows(
+        incident.id, incident.episode, people, rule, rung_number, message, when, now_us,
+        at_once=at_once, values=values or {},
+    )  # fmt: skip
     if (done or only_contact or quiet) and not notifications:
         return Planned(0, 0)
     await session.flush()
     if notifications:
         await session.execute(insert(Notification), notifications)
         await session.execute(insert(Delivery), deliveries)
-    session.add(
-        note(
-            incident, "planned" if deliveries else "nobody_to_tell", now_us, message=message,
-            rung=rung_number, notifications=len(notifications), deliveries=len(deliveries),
-            due_us=min((row["due_us"] for row in deliveries), default=when.due_us),
-            reason=why or when.reason,
-        )
-    )  # fmt: skip
+    line_of_it = planned_line(
+        incident.id, now_us, message, rung_number, notifications, deliveries, when, why
+    )
+    session.add(IncidentEntry(**line_of_it))
     await session.flush()
     return Planned(len(notifications), len(deliveries))
 
 
-def _notification(
-    incident: Incident,
-    contact: Contact,
-    rung: int,
+def rows(
+    incident_id: str,
+    episode: int,
+    people: Iterable[Person],
+    rule: Rule,
+    rung_number: int,
     message: str,
-    values: dict[str, Any],
+    when: Due,
     now_us: int,
-) -> dict[str, Any]:
+    *,
+    values: dict[str, Any],
+    at_once: bool = False,
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The rows of notifications and deliveries to these people. Pure but for the ids."""
+    priority = rule.priority if message == rule.message else max(1, rule.priority)
+    notifications: list[dict[str, Any]] = []
+    deliveries: list[dict[str, Any]] = []
+    for contact, channels in people:
+        notification_id = new_id()
+        due_us = when.due_us if at_once else _wished(contact, rule, when.due_us)
+        notifications.append(
+            {
+                "id": notification_id, "incident_id": incident_id, "contact_id": contact.id,
+                "episode": episode, "rung": rung_number, "message": message,
+                "language": contact.language, "values": values, "created_us": now_us,
+            }
+        )  # fmt: skip
+        deliveries += [
+            {
+                "id": new_id(), "notification_id": notification_id, "channel_id": channel.id,
+                "channel": channel.channel, "priority": priority, "state": "queued", "attempts": 0,
+                "due_us": due_us, "first_due_us": due_us, "queued_us": now_us,
+            }
+            for channel in channels
+        ]  # fmt: skip
+    return notifications, deliveries
+
+
+def line(incident_id: str, what: str, now_us: int, **detail: Any) -> dict[str, Any]:
+    """A line of the incident's story as a row."""
     return {
-        "id": new_id(), "incident_id": incident.id, "contact_id": contact.id,
-        "episode": incident.episode, "rung": rung, "message": message,
-        "language": contact.language, "values": values, "created_us": now_us,
+        "incident_id": incident_id, "at_us": now_us, "what": what, "actor": "", "detail": detail,
     }  # fmt: skip
+
+
+def planned_line(
+    incident_id: str,
+    now_us: int,
+    message: str,
+    rung_number: int,
+    notifications: Sequence[dict[str, Any]],
+    deliveries: Sequence[dict[str, Any]],
+    when: Due,
+    why: str = "",
+) -> dict[str, Any]:
+    """The line that says what was planned, or that there was nobody to tell."""
+    return line(
+        incident_id, "planned" if deliveries else "nobody_to_tell", now_us, message=message,
+        rung=rung_number, notifications=len(notifications), deliveries=len(deliveries),
+        due_us=min((row["due_us"] for row in deliveries), default=when.due_us),
+        reason=why or when.reason,
+    )  # fmt: skip
 
 
 def _wished(contact: Contact, rule: Rule, due_us: int) -> int:

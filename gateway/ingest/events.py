@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
 import msgspec
@@ -20,9 +21,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from alerts import incidents
 from alerts.incidents import Applied
+from alerts.openings import Said, apply_alarms
 from edge.wire.errors import REASONS, REPAIRS, WireError
-from edge.wire.messages import CommandResult, Event, Heartbeat, Lane, Snapshot, Status, decode
+from edge.wire.messages import Alarm, CommandResult, Event, Heartbeat, Lane, Snapshot, Status, decode
 from edge.wire.topics import SiteLeaf
+from gateway.cameras import hearing
+from gateway import areas
 from gateway.city import City
 from gateway.ingest import sites
 from gateway.ingest.acks import Acks, Publish
@@ -37,6 +41,7 @@ LANE: Lane = "events"
 LEAVES: tuple[SiteLeaf, ...] = ("event", "snapshot", "heartbeat", "status", "result")
 
 Uplink = Event | Snapshot | Heartbeat | Status | CommandResult
+_Judged = tuple[Received, Uplink]
 _KINDS: dict[str, Any] = {
     "event": Event,
     "snapshot": Snapshot,
@@ -127,14 +132,58 @@ class EventLane:
         if not judged and not outcome.refusals:
             return outcome
         async with self._city.database.write() as session:
-            for message, uplink in judged:
-                try:
-                    await self._apply_one(session, uplink, outcome)
-                except WireError as error:
-                    outcome.refuse(message, error)
+            known = await sites.known_sites(session, {uplink.site for _, uplink in judged})
+            for alone, part in _parts(judged):
+                if not alone:
+                    await self._apply_alarms(session, part, outcome, known)
+                    continue
+                for message, uplink in part:
+                    try:
+                        await self._apply_one(session, uplink, outcome, known)
+                    except WireError as error:
+                        outcome.refuse(message, error)
             if outcome.refusals:
                 await set_aside(session, outcome.refusals, now_us=self._city.clock.now_us())
         return outcome
+
+    async def _apply_alarms(
+        self, session: AsyncSession, part: Sequence[_Judged], outcome: _Outcome, known: set[str]
+    ) -> None:
+        """Events of alarms that followed each other, together."""
+        now_us = self._city.clock.now_us()
+        heard = [(message, event) for message, event in part if isinstance(event, Event)]
+        owners = await sites.owners(session, [_alarm(event).detector for _, event in heard])
+        told = []
+        for message, event in heard:
+            detector = _alarm(event).detector
+            if owners.get(detector, event.site) != event.site:
+                outcome.refuse(message, sites.of_another(detector))
+            elif await self._knows(session, event.site, known, now_us):
+                told.append(event)
+        results = await apply_alarms(
+            session, [_said(event) for event in told], now_us=now_us, policy=self._city.policy
+        )
+        await sites.ensure_epochs(
+            session, dict.fromkeys((event.site, event.epoch) for event in told), now_us=now_us
+        )
+        for event, applied in zip(told, results, strict=True):
+            _note_applied(outcome, applied, event.site)
+            outcome.events += 1
+            outcome.acks.stored(event.site, event.epoch, event.seq)
+            if _alarm(event).members:
+                await hearing.apply_loss(session, event.site, _alarm(event), event.at_us)
+
+    async def _knows(self, session: AsyncSession, site: str, known: set[str], now_us: int) -> bool:
+        """Whether the register knows the site, now; ``known`` remembers it for this transaction."""
+        if site in known:
+            return True
+        accept = self._city.settings.accept_unknown_sites
+        if await sites.ensure_site(session, site, accept=accept, now_us=now_us):
+            known.add(site)
+            return True
+        # no answer: the edge keeps it until somebody enters the site in the register
+        self._city.metrics.refused.labels("unknown_site").inc()
+        return False
 
     def _judge(self, message: Received, outcome: _Outcome) -> Uplink | None:
         try:
@@ -148,13 +197,12 @@ class EventLane:
             return None
         return uplink
 
-    async def _apply_one(self, session: AsyncSession, uplink: Uplink, outcome: _Outcome) -> None:
+    async def _apply_one(
+        self, session: AsyncSession, uplink: Uplink, outcome: _Outcome, known: set[str]
+    ) -> None:
         """Raises ``WireError`` before it has changed anything."""
         now_us = self._city.clock.now_us()
-        accept = self._city.settings.accept_unknown_sites
-        if not await sites.ensure_site(session, uplink.site, accept=accept, now_us=now_us):
-            # no answer: the edge keeps it until somebody enters the site in the register
-            self._city.metrics.refused.labels("unknown_site").inc()
+        if not await self._knows(session, uplink.site, known, now_us):
             return
         if isinstance(uplink, Event):
             await self._apply_event(session, uplink, outcome, now_us)
@@ -171,40 +219,28 @@ class EventLane:
     async def _apply_event(
         self, session: AsyncSession, event: Event, outcome: _Outcome, now_us: int
     ) -> None:
+        """An event of anything but an alarm."""
         parts = (event.alarm, event.device, event.note, event.camera)
         said = [part for part in parts if part is not None]
         if len(said) != 1:
             raise WireError(
                 "inconsistent", f"{len(said)} of alarm, device, note and camera; expected one"
             )
-        if event.alarm is not None:
-            await sites.check_owner(session, event.site, event.alarm.detector)
         if event.device is not None:
             if await sites.apply_device(session, event.site, event.device, now_us=now_us):
                 outcome.live.append(
                     ("detector", {"site": event.site, "detector": event.device.detector})
                 )
-        elif event.alarm is not None:
-            applied = await incidents.apply_alarm(
-                session,
-                site_id=event.site,
-                epoch=event.epoch,
-                alarm=event.alarm,
-                transition=event.transition,
-                age_ms=event.age_ms,
-                clock_synced=event.clock_synced,
-                now_us=now_us,
-                policy=self._city.policy,
-            )
-            _note_applied(outcome, applied, event.site)
         elif event.camera is not None:
-            fact = event.camera
-            outcome.live.append(
-                ("site", {"site": event.site, "camera": fact.camera, "summary": fact.summary})
-            )
+            if await hearing.apply_camera(session, self._city.keyring, event):
+                fact = event.camera
+                outcome.live.append(
+                    ("site", {"site": event.site, "camera": fact.camera, "summary": fact.summary})
+                )
         else:
             await self._apply_note(session, event, outcome, now_us)
-        await sites.ensure_epoch(session, event.site, event.epoch, now_us=now_us)
+        epoch = await sites.ensure_epoch(session, event.site, event.epoch, now_us=now_us)
+        epoch.newest_event = max(epoch.newest_event, event.seq)
         outcome.events += 1
         outcome.acks.stored(event.site, event.epoch, event.seq)
 
@@ -212,6 +248,7 @@ class EventLane:
         self, session: AsyncSession, event: Event, outcome: _Outcome, now_us: int
     ) -> None:
         if await sites.apply_note(session, event) and event.note:
+            await areas.note_mains(session, event.site, event.note)
             applied = await incidents.site_event(
                 session, event.site, event.note[:60], now_us, policy=self._city.policy
             )
@@ -221,23 +258,25 @@ class EventLane:
     async def _apply_snapshot(
         self, session: AsyncSession, snapshot: Snapshot, outcome: _Outcome, now_us: int
     ) -> None:
-        for alarm in snapshot.active:
-            await sites.check_owner(session, snapshot.site, alarm.detector)
+        listed = [alarm.detector for alarm in snapshot.active]
+        await sites.check_owners(session, snapshot.site, listed)
         epoch = await sites.ensure_epoch(session, snapshot.site, snapshot.epoch, now_us=now_us)
+        whole = snapshot.completes(self._city.store_id)
         new_epoch = epoch.snapshot_us is None and await sites.is_newest_epoch(session, epoch)
         results = await incidents.apply_snapshot(
             session,
             snapshot=snapshot,
             now_us=now_us,
             new_epoch=new_epoch,
+            whole=whole,
             policy=self._city.policy,
         )
-        if epoch.snapshot_us is None:
+        if whole and epoch.snapshot_us is None:
             epoch.snapshot_us = now_us
         for applied in results:
             _note_applied(outcome, applied, snapshot.site)
         outcome.snapshots += 1
-        outcome.acks.snapshot(snapshot.site, snapshot.epoch, snapshot.nonce)
+        outcome.acks.snapshot(snapshot.site, snapshot.epoch, snapshot.nonce, epoch.newest_event)
 
     async def _apply_heartbeat(
         self, session: AsyncSession, pulse: Heartbeat, outcome: _Outcome, now_us: int
@@ -285,6 +324,31 @@ class EventLane:
                 gauge.labels(pulse.site, reason).set(count)
         metrics.edge_queued.labels(pulse.site, "events").set(pulse.queued_events)
         metrics.edge_queued.labels(pulse.site, "readings").set(pulse.queued_readings)
+
+
+def _parts(judged: Iterable[_Judged]) -> Iterator[tuple[bool, list[_Judged]]]:
+    """The messages in their order; those about alarms that follow each other are one part."""
+    for alone, part in groupby(judged, lambda one: not _is_alarm(one[1])):
+        yield alone, list(part)
+
+
+def _is_alarm(uplink: Uplink) -> bool:
+    return (
+        isinstance(uplink, Event)
+        and uplink.alarm is not None
+        and all(part is None for part in (uplink.device, uplink.note, uplink.camera))
+    )
+
+
+def _alarm(event: Event) -> Alarm:
+    assert event.alarm is not None
+    return event.alarm
+
+
+def _said(event: Event) -> Said:
+    return Said(
+        event.site, event.epoch, _alarm(event), event.transition, event.age_ms, event.clock_synced
+    )
 
 
 def _note_applied(outcome: _Outcome, applied: Applied, site: str) -> None:

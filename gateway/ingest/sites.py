@@ -6,6 +6,7 @@ A site that the register does not know is entered under its own id when the sett
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import select
@@ -56,11 +57,29 @@ async def ensure_site(session: AsyncSession, site_id: str, *, accept: bool, now_
     return True
 
 
-async def check_owner(session: AsyncSession, site_id: str, detector: str) -> None:
-    """Raises ``WireError`` site_mismatch if the register knows the detector at another site."""
-    owner = await session.scalar(select(Detector.site_id).where(Detector.id == detector))
-    if owner is not None and owner != site_id:
-        raise WireError("site_mismatch", f"detector {detector} belongs to another site")
+async def known_sites(session: AsyncSession, site_ids: Collection[str]) -> set[str]:
+    """Which of these the register knows."""
+    return set(await session.scalars(select(Site.id).where(Site.id.in_(site_ids))))
+
+
+async def owners(session: AsyncSession, detectors: Collection[str]) -> dict[str, str]:
+    """detector → site, of those that the register knows."""
+    rows = await session.execute(
+        select(Detector.id, Detector.site_id).where(Detector.id.in_(detectors))
+    )
+    return {row.id: row.site_id for row in rows}
+
+
+def of_another(detector: str) -> WireError:
+    """The refusal of a word about a detector of another site."""
+    return WireError("site_mismatch", f"detector {detector} belongs to another site")
+
+
+async def check_owners(session: AsyncSession, site_id: str, detectors: Collection[str]) -> None:
+    """Raises ``WireError`` site_mismatch if the register knows one of them at another site."""
+    for detector, owner in (await owners(session, detectors)).items():
+        if owner != site_id:
+            raise of_another(detector)
 
 
 async def ensure_epoch(session: AsyncSession, site_id: str, epoch: str, *, now_us: int) -> SiteEpoch:
@@ -71,6 +90,21 @@ async def ensure_epoch(session: AsyncSession, site_id: str, epoch: str, *, now_u
         await _insert_new(session, SiteEpoch, site_id=site_id, epoch=epoch, first_us=now_us)
         found = (await session.scalars(query)).one()
     return found
+
+
+async def ensure_epochs(
+    session: AsyncSession, keys: Collection[tuple[str, str]], *, now_us: int
+) -> None:
+    """Enter the epochs (site, epoch) that the city has not met."""
+    found = await session.execute(
+        select(SiteEpoch.site_id, SiteEpoch.epoch).where(
+            SiteEpoch.site_id.in_({site_id for site_id, _ in keys})
+        )
+    )
+    met = {(site_id, epoch) for site_id, epoch in found}
+    for site_id, epoch in keys:
+        if (site_id, epoch) not in met:
+            await ensure_epoch(session, site_id, epoch, now_us=now_us)
 
 
 async def is_newest_epoch(session: AsyncSession, epoch: SiteEpoch) -> bool:

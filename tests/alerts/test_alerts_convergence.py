@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from alerts import incidents
+from alerts import incidents, openings
 from alerts.models import AlarmRecord, Incident, Notification
 from alerts.records import is_active
 from edge.wire.clock import US_PER_S
@@ -183,11 +183,11 @@ async def deliver(town: Town, home: Home, said: Said, now_us: int) -> None:
     epoch = f"{home.site}-{said.epoch}"
     async with town.database.write() as session:
         if said.alarm is not None:
-            await incidents.apply_alarm(
-                session, site_id=home.site, epoch=epoch, alarm=placed(home, said.alarm),
-                transition="clear" if said.alarm.cleared_us else "raise",
-                age_ms=(now_us - said.at_us) // 1000, clock_synced=True, now_us=now_us,
+            event = openings.Said(
+                home.site, epoch, placed(home, said.alarm),
+                "clear" if said.alarm.cleared_us else "raise", (now_us - said.at_us) // 1000, True,
             )  # fmt: skip
+            await openings.apply_alarms(session, [event], now_us=now_us)
             return
         snapshot = Snapshot(
             site=home.site, epoch=epoch, nonce=new_id(), at_us=said.at_us, last_seq=0,
