@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Final
@@ -17,10 +18,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gateway import problems
 from gateway.api import PREFIX, health, metrics, routers
 from gateway.door import Rooms, check_declared
+from registry.files import MAX_FILE_BYTES
 from registry.identity import Identity
 
 #: A request's body; a bulk registration of 500 detectors is about 100 kB.
 MAX_BODY_BYTES: Final = 1 << 20
+#: Where a whole file is the body, and how long one may be.
+_UPLOADS: Final = ((re.compile(r"/api/v1/specifications/[^/]+/attachments"), MAX_FILE_BYTES),)
 #: The pages need nothing from elsewhere but map tiles; styles are set by script, not written inline.
 _CSP: Final = (
     "default-src 'self'; img-src 'self' data: https://tile.openstreetmap.org; object-src 'none'; "
@@ -37,9 +41,12 @@ _HEADERS: Final = {
 }
 #: Half a year; only ever sent over TLS.
 _HSTS: Final = "max-age=15768000"
-_TOO_LARGE: Final = problems.ProblemError(
-    413, "content-too-large", "Content Too Large", f"a body has at most {MAX_BODY_BYTES} bytes"
-)
+
+
+def _too_large(limit: int) -> problems.ProblemError:
+    return problems.ProblemError(
+        413, "content-too-large", "Content Too Large", f"a body has at most {limit} bytes"
+    )
 
 
 class SecurityHeaders:
@@ -77,9 +84,10 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        limit = _limit_of(scope["path"])
         stated = Headers(scope=scope).get("content-length", "0")
-        if not stated.isdigit() or int(stated) > MAX_BODY_BYTES:
-            await problems.response_of(_TOO_LARGE)(scope, receive, send)
+        if not stated.isdigit() or int(stated) > limit:
+            await problems.response_of(_too_large(limit))(scope, receive, send)
             return
         taken = 0
 
@@ -87,11 +95,15 @@ class BodyLimit:
             nonlocal taken
             message = await receive()
             taken += len(message.get("body", b""))
-            if taken > MAX_BODY_BYTES:
-                raise HTTPException(_TOO_LARGE.status)
+            if taken > limit:
+                raise HTTPException(_too_large(limit).status)
             return message
 
         await self._app(scope, receiving, send)
+
+
+def _limit_of(path: str) -> int:
+    return next((limit for where, limit in _UPLOADS if where.fullmatch(path)), MAX_BODY_BYTES)
 
 
 def create_app(

@@ -6,6 +6,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -69,6 +70,11 @@ class City:
     wake_configs: Callable[[], None] = lambda: None
     #: hands an order to a site's broker connection; False: there is none now. Set by the worker
     send_command: Callable[[Command], bool] = lambda _command: False
+
+    @property
+    def data_dir(self) -> Path:
+        """The folder of everything the city keeps itself."""
+        return self.settings.data_dir
 
     @property
     def troubles(self) -> Mapping[str, str]:

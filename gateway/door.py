@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 from fastapi import FastAPI, Request
@@ -59,6 +60,11 @@ class Rooms(Protocol):
     def policy(self) -> Policy: ...
     @property
     def doors(self) -> Doors: ...
+    @property
+    def data_dir(self) -> Path:
+        """The folder of everything the city keeps itself."""
+        ...
+
     @property
     def wake_alerts(self) -> Callable[[], None]: ...
     @property

@@ -22,11 +22,13 @@ from starlette.exceptions import HTTPException
 from alerts.incidents import IncidentError
 from gateway.door import CSRF_HEADER, BadToken, CsrfMissing
 from registry.db import DatabaseUnavailable
+from registry.files import FileMissing, FileRefused
 from registry.identity import BadLogin, Throttled, WrongCredentials
 from registry.passwords import WeakPassword
 from registry.rights import Forbidden
 from registry.sealed import KeyringError
 from registry.sites import Conflict, NoSuch
+from registry.steps import StepRefused
 
 MEDIA_TYPE: Final = "application/problem+json"
 _PREFIX: Final = "urn:utaa:problem:"
@@ -99,6 +101,12 @@ def _conflict(error: Conflict) -> ProblemError:
     return ProblemError(409, "conflict", "It contradicts what is recorded", str(error), errors)
 
 
+def _step(error: StepRefused) -> ProblemError:
+    status = {"same_person": 403, "not_a_person": 403, "not_yours": 403, "incomplete": 422}
+    word = error.reason.replace("_", "-")
+    return ProblemError(status.get(error.reason, 409), word, "The step is not taken", str(error))
+
+
 def _incident(error: IncidentError) -> ProblemError:
     status = {"unknown_incident": 404, "unknown_alarm": 404, "unknown_cause": 422}
     word = error.reason.replace("_", "-")
@@ -148,6 +156,11 @@ _MAKERS: Final[dict[type[Exception], _Maker]] = {
     WeakPassword: lambda error: wrong_field("body.password", str(error)),
     NoSuch: _not_found,
     Conflict: _conflict,
+    StepRefused: _step,
+    FileRefused: lambda error: ProblemError(
+        415, "unsupported-media-type", "Unsupported Media Type", str(error)
+    ),
+    FileMissing: lambda error: ProblemError(404, "not-found", "Not found", str(error)),
     IncidentError: _incident,
     IntegrityError: lambda _: ProblemError(
         409, "conflict", "It contradicts what is recorded", "somebody changed it just now; try again"

@@ -43,6 +43,7 @@ class TestCity:
     woken: list[str] = field(default_factory=list)
     policy: Policy = DEFAULT_POLICY
     doors: Doors = field(default_factory=Doors)
+    data_dir: Path = Path("utaa-data")
 
     def wake_alerts(self) -> None:
         self.woken.append("alerts")
@@ -65,12 +66,12 @@ def city_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-async def city(city_url: str) -> AsyncIterator[TestCity]:
+async def city(city_url: str, tmp_path: Path) -> AsyncIterator[TestCity]:
     database = Database(city_url)
     async with database.engine.begin() as connection:
         await connection.run_sync(Base.metadata.create_all)
     keyring = Keyring({"k001": base64.b64decode("A" * 43 + "=")})
-    yield TestCity(database, keyring, ManualClock(NOW_US), Hub(Metrics()))
+    yield TestCity(database, keyring, ManualClock(NOW_US), Hub(Metrics()), data_dir=tmp_path)
     await database.close()
 
 
