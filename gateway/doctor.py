@@ -15,8 +15,11 @@ from sqlalchemy import func, make_url, select
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from alerts import health as channel_health
 from edge.wire.clock import US_PER_S, clock_from_text, rfc3339
 from edge.wire.errors import REASONS
+from gateway.broker.files import CertificateProblem
+from gateway.broker.rules import DOCTOR_TOPIC
 from gateway.ingest.inbox import BrokerAddress, BrokerUnavailable, Inbox
 from gateway.metrics import OWN_REASONS
 from gateway.models import SetAside, SiteState
@@ -45,7 +48,7 @@ async def city_report(settings: GatewaySettings) -> dict[str, Any]:
     try:
         report: dict[str, Any] = {
             "database": await _database(database, url),
-            "broker": await _broker(settings.broker_url),
+            "broker": await _broker(settings.broker),
             "store": await _store(settings),
         }
         if report["database"]["ok"]:
@@ -91,10 +94,12 @@ async def _database(database: Database, url: str) -> dict[str, Any]:
     return {"ok": True, "what": _plain(url)}
 
 
-async def _broker(url: str) -> dict[str, Any]:
+async def _broker(address: BrokerAddress) -> dict[str, Any]:
     """Whether the broker lets us in; a connection that reads nothing, closed at once."""
-    address = BrokerAddress.parse(url)
-    inbox = Inbox(name="doctor", broker=address, filters=["utaa/v1/doctor"])
+    try:
+        inbox = Inbox(name="doctor", broker=address, filters=[DOCTOR_TOPIC])
+    except CertificateProblem as error:
+        return {"ok": False, "what": str(error)}
     inbox.start()
     try:
         await inbox.ready(_BROKER_PATIENCE_S)
@@ -128,6 +133,7 @@ async def _contents(session: AsyncSession, settings: GatewaySettings) -> dict[st
         "set_aside": await _set_aside(session),
         "sites": await _sites(session, now_us, int(settings.site_silent_after_s * US_PER_S)),
         "detectors": {str(status): int(number) for status, number in statuses},
+        "channels": [state._asdict() for state in await channel_health.channels(session, now_us)],
     }
 
 

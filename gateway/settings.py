@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from gateway.broker.files import TlsFiles
 from gateway.ingest.inbox import BrokerAddress
 from registry.db import async_url
 
@@ -64,6 +65,13 @@ class GatewaySettings(BaseSettings):
     broker_url: Annotated[str, AfterValidator(_broker)] = Field(
         "mqtt://127.0.0.1:1883", description="the city's broker: mqtt://[user:password@]host[:port]"
     )
+    broker_ca_file: Path | None = Field(
+        None, description="with mqtts: the authority to trust; unset: the system's"
+    )
+    broker_cert_file: Path | None = Field(
+        None, description="with mqtts: this gateway's certificate ('utaa ca issue gateway NAME')"
+    )
+    broker_key_file: Path | None = Field(None, description="and its private key")
     shared_subscriptions: bool = Field(
         True, description="read as one of several workers; false for a broker without $share"
     )
@@ -99,6 +107,12 @@ class GatewaySettings(BaseSettings):
     city_suspects_itself_at_least: int = Field(
         5, ge=2, description="… if they are at least this many; fewer are each told by themselves"
     )
+
+    @property
+    def broker(self) -> BrokerAddress:
+        """The city's broker and how to be let in."""
+        files = TlsFiles(self.broker_ca_file, self.broker_cert_file, self.broker_key_file)
+        return BrokerAddress.parse(self.broker_url, files)
 
     @property
     def effective_database_url(self) -> str:

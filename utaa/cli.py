@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-#: First word → where its commands are, and what they are for.
+#: First word → where its commands are (a module's ``app``, or ``module:name``), what they are for.
 ROOMS: dict[str, tuple[str, str]] = {
     "edge": ("edge.cli", "On site: run an agent, decode payloads, evaluate recordings."),
     "cameras": ("edge.cameras.cli", "Camera health: probe streams, judge pictures."),
@@ -21,6 +21,8 @@ ROOMS: dict[str, tuple[str, str]] = {
     "registry": ("gateway.registry_commands", "The register: import, check, list; keys and tokens."),
     "alerts": ("alerts.cli", "Who was told what: explain an incident, work on dead letters."),
     "sim": ("firmware_sim.cli", "Detectors and fires that do not exist; replay of recordings."),
+    "ca": ("gateway.broker.commands:ca", "Certificates of the broker, gateways, sites and devices."),
+    "broker": ("gateway.broker.commands:broker", "The broker's rules: who may say and hear what."),
     "bench": ("utaa.bench", "Measure this machine."),
 }
 _OWN = "utaa.commands"
@@ -42,10 +44,16 @@ def build(words: list[str]) -> typer.Typer:
         importlib.import_module(_OWN).mount(app)
     for name, (module, purpose) in ROOMS.items():
         if first == name:
-            app.add_typer(importlib.import_module(module).app, name=name, help=purpose)
+            app.add_typer(_commands(module), name=name, help=purpose)
         elif first not in ROOMS:
             app.add_typer(typer.Typer(help=purpose), name=name, help=purpose)
     return app
+
+
+def _commands(place: str) -> typer.Typer:
+    module, _, name = place.partition(":")
+    commands: typer.Typer = getattr(importlib.import_module(module), name or "app")
+    return commands
 
 
 def _say_version(wanted: bool) -> None:

@@ -10,16 +10,19 @@ from __future__ import annotations
 
 import asyncio
 import random
+import ssl
 import threading
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import paho.mqtt.client as mqtt
 import structlog
 from paho.mqtt.enums import CallbackAPIVersion
+
+from gateway.broker.files import CertificateProblem, TlsFiles
 
 #: Messages that wait for a batch; a broker with a larger window than this loses the surplus, which is
 #: counted and comes again from the edge.
@@ -58,9 +61,10 @@ class BrokerAddress:
     tls: bool
     user: str | None
     password: str | None
+    files: TlsFiles = field(default_factory=TlsFiles)
 
     @classmethod
-    def parse(cls, url: str) -> BrokerAddress:
+    def parse(cls, url: str, files: TlsFiles | None = None) -> BrokerAddress:
         """Raises ``ValueError`` that says what was expected."""
         parts = urlsplit(url)
         if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
@@ -72,6 +76,7 @@ class BrokerAddress:
             tls,
             unquote(parts.username) if parts.username else None,
             unquote(parts.password) if parts.password else None,
+            files or TlsFiles(),
         )
 
     def __str__(self) -> str:
@@ -99,6 +104,7 @@ class Inbox:
         self._up = asyncio.Event()
         #: messages lost here because nobody took them (see ``MAX_WAITING``)
         self.overflowed = 0
+        self._tls: ssl.SSLContext | None = None
         self._client = self._new_client()
 
     @property
@@ -128,7 +134,8 @@ class Inbox:
         if self.broker.user is not None:
             client.username_pw_set(self.broker.user, self.broker.password)
         if self.broker.tls:
-            client.tls_set()
+            self._tls = self.broker.files.context()
+            client.tls_set_context(self._tls)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_subscribe = self._on_subscribe
@@ -209,8 +216,17 @@ class Inbox:
             self._generation += 1
         if self._refusal is None:
             self._refusal = f"disconnected: {reason}"
+        self._show_newest_certificate()
         log.warning("broker.disconnected", inbox=self._name, reason=str(reason))
         self._tell(self._up.clear)
+
+    def _show_newest_certificate(self) -> None:
+        if self._tls is None:
+            return
+        try:
+            self.broker.files.refresh(self._tls)
+        except CertificateProblem as error:  # the one we have may still do
+            log.error("broker.certificate", inbox=self._name, error=str(error))
 
     def _on_message(self, _client: mqtt.Client, _u: Any, message: mqtt.MQTTMessage) -> None:
         try:

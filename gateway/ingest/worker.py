@@ -16,7 +16,7 @@ from gateway.ingest import events, frames
 from gateway.ingest.configs import Configs
 from gateway.ingest.events import EventLane
 from gateway.ingest.frames import FrameLane
-from gateway.ingest.inbox import BrokerAddress, Inbox, Received
+from gateway.ingest.inbox import Inbox, Received
 from gateway.stores.base import StoreMisconfigured, StoreUnavailable
 
 log = structlog.get_logger()
@@ -39,7 +39,7 @@ class IngestWorker:
 
     def __init__(self, city: City) -> None:
         self._city = city
-        broker = BrokerAddress.parse(city.settings.broker_url)
+        broker = city.settings.broker
         shared = city.settings.shared_subscriptions
         self.frames_inbox = Inbox(
             name="frames", broker=broker, filters=[ingest_filter("frame", shared=shared)]
