@@ -59,6 +59,7 @@ class Canary:
         self._outcome: dict[str, Outcome] = {}
         self._shown: dict[str, bool] = {}
         self._began_us = clock.now_us()
+        self._beaten_us = 0
 
     async def run(self) -> None:
         """One round after another until cancelled."""
@@ -91,7 +92,8 @@ class Canary:
                 )
                 self._on_change(health)
         well = not any(health.failing for health in healths)
-        if well and self._settings.heartbeat_url:
+        if well and self._settings.heartbeat_url and now_us - self._beaten_us >= EVERY_S * US_PER_S:
+            self._beaten_us = now_us
             await self._beat()
         return well
 

@@ -138,7 +138,9 @@ def dry_run_command(
         if as_json:
             _print_json(step._asdict())
         else:
-            when = _clock_time(step.at_us) if step.at_us is not None else "on failure         "
+            near = step.why.startswith("another")
+            otherwise = f"{'another home burns' if near else 'on failure':<19}"
+            when = _clock_time(step.at_us) if step.at_us is not None else otherwise
             also = "".join(f" +{who}" for who in step.also) + (" +CAP" if step.cap else "")
             print(
                 f"{when}  rung {step.rung}  contacts={step.contacts}{also} channels={step.channels} "

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from alerts.policy import DEFAULT_POLICY, Policy, due
+from alerts.policy import DEFAULT_POLICY, HAZARDS, Policy, due
 from edge.wire.clock import US_PER_S
 
 
@@ -47,7 +47,7 @@ def load_policy(path: Path | None) -> Policy:
         policy = msgspec.convert(merged, Policy)
     except msgspec.ValidationError as error:
         raise PolicyError(f"{path}: {error}") from None
-    for hazard in policy.__struct_fields__:
+    for hazard in HAZARDS:
         _check(path, hazard, policy)
     return policy
 
@@ -82,4 +82,9 @@ def dry_run(policy: Policy, hazard: str, now_us: int) -> list[Step]:
         steps.append(
             Step(at_us, number, rung.contacts, rung.channels, rule.message, why, rung.also, rung.cap)
         )
+    others = tuple(dict.fromkeys(who for rung in rule.rungs[1:] for who in rung.also))
+    if others and hazard in ("fire", "co"):
+        near = f"another_home_burns_within_{policy.together.within_m:g}_m"
+        cap = any(rung.cap for rung in rule.rungs)
+        steps.append(Step(None, 0, "none", "all", rule.message, near, others, cap))
     return steps

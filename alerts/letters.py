@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import structlog
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from alerts import acknowledge, reports
@@ -17,9 +17,11 @@ from alerts.queue import Lease
 from alerts.texts import Catalogues, Facts, compose
 from alerts.texts.compose import Trouble
 from alerts.tokens import unsubscribe_token
+from registry.cameras.models import Camera
 from registry.households import ADDRESS, CHANNEL_ADDRESS, CONTACT_NAME
 from registry.models import Contact, ContactChannel, Detector, Household, Site
 from registry.sealed import Keyring, KeyringError
+from registry.units import unit_name
 
 log = structlog.get_logger(__name__)
 
@@ -117,10 +119,11 @@ def first_name(person: Contact, keyring: Keyring) -> str:
 async def _alarms(
     session: AsyncSession, incident_ids: set[str]
 ) -> dict[str, list[tuple[AlarmRecord, str]]]:
-    """Per incident its alarms, the earliest first, each with its detector's place."""
+    """Per incident its alarms, the earliest first, each with its detector's or camera's place."""
     found = await session.execute(
-        select(AlarmRecord, Detector.place)
+        select(AlarmRecord, func.coalesce(Detector.place, Camera.place))
         .outerjoin(Detector, Detector.id == AlarmRecord.detector_id)
+        .outerjoin(Camera, Camera.id == AlarmRecord.detector_id)
         .where(AlarmRecord.incident_id.in_(incident_ids))
         .order_by(AlarmRecord.raised_us, AlarmRecord.id)
     )
@@ -193,4 +196,6 @@ def _where(row: _Row, keyring: Keyring) -> str:
     """The household's address; the site's title where the incident is a site's."""
     if row.household is not None and row.household.address is not None:
         return keyring.open(row.household.address, ADDRESS)
-    return row.site.title if row.site is not None else ""
+    if row.site is not None and row.incident.subject_kind != "unit":
+        return row.site.title
+    return unit_name(row.incident.unit_code or "", row.notification.language)

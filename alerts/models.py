@@ -82,13 +82,13 @@ class Incident(Base):
     __tablename__ = "incident"
     id: Mapped[str] = _id()
     open_key: Mapped[str | None] = mapped_column(String(200), unique=True)
-    #: household | site | detector
+    #: household | site | unit | city | channel (a quarterly test)
     subject_kind: Mapped[str] = mapped_column(String(20))
     subject_id: Mapped[str] = mapped_column(_ID, index=True)
     site_id: Mapped[str] = mapped_column(String(63), index=True)
     household_id: Mapped[str | None] = mapped_column(ForeignKey("household.id"), index=True)
     unit_code: Mapped[str | None] = mapped_column(String(20))
-    #: fire | co | exposure | trouble | site | test
+    #: fire | co | exposure | trouble | site | test | drill
     hazard: Mapped[str] = mapped_column(String(20))
     alarm_class: Mapped[str] = mapped_column(String(20), index=True)
     #: opened | acknowledged | all_clear | resolved
@@ -158,7 +158,7 @@ class Delivery(Base):
     __tablename__ = "delivery"
     __table_args__ = (
         UniqueConstraint("notification_id", "channel_id"),
-        Index("ix_delivery_due", "state", "due_us"),
+        Index("ix_delivery_due", "state", "channel", "priority", "due_us"),
     )
     id: Mapped[str] = _id()
     notification_id: Mapped[str] = mapped_column(

@@ -8,21 +8,34 @@ and answer with a named reason; they read no clock and no database.
 from __future__ import annotations
 
 from datetime import timedelta, timezone
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple, get_args
 
 import msgspec
 
 from edge.wire.clock import US_PER_S, datetime_from_us, us_from_datetime
 from edge.wire.messages import AlarmClass, AlarmKind
 
-Hazard = Literal["fire", "co", "exposure", "trouble", "site", "test"]
+#: ``drill`` is our own: the test alert that each contact gets once a quarter.
+Hazard = Literal["fire", "co", "exposure", "trouble", "site", "test", "drill"]
 #: The texts there are (``alerts/texts``).
 MessageKind = Literal[
-    "fire", "co", "exposure", "trouble", "site", "test", "all_clear", "history", "acknowledged",
+    "fire",
+    "co",
+    "exposure",
+    "trouble",
+    "site",
+    "test",
+    "all_clear",
+    "history",
+    "acknowledged",
     "drill",
+    "area_silent",
+    "power_cut",
 ]
 #: What can wait, and what a person may therefore do without: never fire or CO, nor what follows them.
-CAN_WAIT: frozenset[str] = frozenset({"trouble", "site", "test", "history", "drill"})
+CAN_WAIT: frozenset[str] = frozenset(
+    {"trouble", "site", "test", "history", "drill", "area_silent", "power_cut"}
+)
 #: Who is told beside the household's own people.
 Others = Literal["neighbours", "khoroo_duty", "desk"]
 #: What must be known of a message before the ladder stops.
@@ -45,10 +58,13 @@ HAZARD_OF: dict[AlarmKind, Hazard] = {
 }  # fmt: skip
 CLASS_OF_HAZARD: dict[Hazard, AlarmClass] = {
     "fire": "alarm", "co": "alarm", "exposure": "supervisory", "test": "supervisory",
-    "trouble": "trouble", "site": "trouble",
+    "trouble": "trouble", "site": "trouble", "drill": "supervisory",
 }  # fmt: skip
 #: What a resolved incident turned out to be.
 CAUSES = ("real_fire", "cooking", "test", "fault", "unknown")
+
+
+HAZARDS: tuple[Hazard, ...] = get_args(Hazard)
 
 
 class Rung(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -94,8 +110,25 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     stops_at: Proof = "acknowledged"
 
 
+class Together(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When homes burn together: so near each other, and beginning within so many seconds.
+
+    Gers stand 10 to 20 m apart and burn down in minutes; 60 m reaches the next row.
+    """
+
+    within_m: Annotated[float, msgspec.Meta(gt=0, le=2000)] = 60.0
+    within_s: Annotated[float, msgspec.Meta(gt=0, le=86_400)] = 600.0
+
+
+class Area(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When the sites of one unit share a cause: at least so many, and this share of those watched."""
+
+    at_least: Annotated[int, msgspec.Meta(ge=2)] = 3
+    share: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.5
+
+
 class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The city's rules, one per hazard."""
+    """The city's rules, one per hazard; and what ties incidents together."""
 
     fire: Rule
     co: Rule
@@ -103,6 +136,9 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     test: Rule
     trouble: Rule
     site: Rule
+    drill: Rule
+    together: Together = Together()
+    area: Area = Area()
 
     def rule(self, hazard: str) -> Rule:
         """The rule of a hazard."""
@@ -139,6 +175,7 @@ DEFAULT_POLICY = Policy(
         at_most_every_s=24 * 3600,
     ),
     site=Rule(message="site", priority=2, rungs=(_ONE_CHANNEL,), hours=_DAYTIME, collect_s=900),
+    drill=Rule(message="drill", priority=2, rungs=(Rung(),), hours=(10, 18)),
 )  # fmt: skip
 
 

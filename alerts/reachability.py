@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from alerts.models import Delivery
+from alerts.models import Delivery, Notification
 from edge.wire.clock import US_PER_S
 from registry.models import Contact, ContactChannel, Household, Site
 
@@ -49,6 +49,8 @@ class HouseholdReach(NamedTuple):
 class _Known(NamedTuple):
     proven_us: int | None
     failed_us: int | None
+    #: when the last quarterly test was taken by the provider
+    tested_us: int | None = None
 
 
 def judge(channel: ContactChannel, known: _Known, now_us: int) -> tuple[Standing, str]:
@@ -61,8 +63,11 @@ def judge(channel: ContactChannel, known: _Known, now_us: int) -> tuple[Standing
     proven_us = max((moment for moment in proofs if moment is not None), default=None)
     if known.failed_us is not None and (proven_us is None or known.failed_us > proven_us):
         return "doubtful", "last_message_failed"
+    unproven = proven_us is None or now_us - proven_us > FRESH_S * US_PER_S
+    if unproven and known.tested_us is not None and now_us - known.tested_us <= FRESH_S * US_PER_S:
+        return "doubtful", "test_not_answered"
     if proven_us is None:
-        return "doubtful", "never_tested"
+        return "doubtful", "tests_not_wanted" if channel.muted_us is not None else "never_tested"
     if now_us - proven_us > FRESH_S * US_PER_S:
         return "doubtful", "not_tested_this_quarter"
     return "reachable", "proven"
@@ -124,9 +129,11 @@ async def _known(session: AsyncSession, channel_ids: list[str]) -> dict[str, _Kn
     """What the deliveries prove: an acceptance proves nothing, a delivery and more do."""
     proven_us = func.max(func.coalesce(Delivery.seen_us, Delivery.delivered_us))
     failed_us = func.max(Delivery.queued_us).filter(Delivery.state.in_(("refused", "dead")))
+    tested_us = func.max(Delivery.accepted_us).filter(Notification.message == "drill")
     rows = await session.execute(
-        select(Delivery.channel_id, proven_us, failed_us)
+        select(Delivery.channel_id, proven_us, failed_us, tested_us)
+        .join(Notification, Delivery.notification_id == Notification.id)
         .where(Delivery.channel_id.in_(channel_ids))
         .group_by(Delivery.channel_id)
     )
-    return {row[0]: _Known(row[1], row[2]) for row in rows}
+    return {row[0]: _Known(*row[1:]) for row in rows}

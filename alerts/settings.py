@@ -37,6 +37,8 @@ class SmtpSettings(BaseModel):
     from_name: str = "Утаа"
     timeout_s: Seconds = 15.0
     concurrency: Annotated[int, Field(ge=1, le=100)] = 8
+    #: a Maildir into which the mail server delivers what comes back to ``from_address``
+    bounce_maildir: Path | None = None
 
     @field_validator("from_address")
     @classmethod

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from traceback import extract_tb
@@ -22,12 +22,12 @@ from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from alerts import ladder
+from alerts import ladder, together
 from alerts.channels.base import Channel, Message, Outcome
 from alerts.letters import Letter, write_letters
 from alerts.models import Delivery, Incident
 from alerts.policy import DEFAULT_POLICY, Policy
-from alerts.queue import Lease, Queue
+from alerts.queue import Lease, Queue, Waiting
 from alerts.settings import WorkerSettings
 from alerts.texts import Catalogues, load_catalogues
 from edge.wire.clock import US_PER_S, Clock
@@ -49,6 +49,9 @@ _CLAIM_BATCH = 100
 _UNSERVED_BATCH = 200
 #: After the database failed, wait from the first to the second before the next pass.
 _TROUBLE_WAIT_S = (0.5, 15.0)
+
+#: A send that is over: its lease, its incident, what became of it.
+_Ended = tuple[Lease, str, Outcome]
 
 
 class Worker:
@@ -85,7 +88,7 @@ class Worker:
         self._wake = asyncio.Event()
         self._stopping = False
         self._sending: dict[asyncio.Task[None], str] = {}
-        self._ended: list[tuple[Lease, str, Outcome]] = []
+        self._ended: list[_Ended] = []
         #: (channel, outcome, reason) → how often; for metrics, without any address
         self.outcomes: Counter[tuple[str, str, str]] = Counter()
 
@@ -153,37 +156,47 @@ class Worker:
         if self._sending:
             await asyncio.wait(self._sending)
         with suppress(DBAPIError, OSError):  # their leases run out, the next worker says unknown
-            await self._record()
+            await self._record_rest()
 
     # ---- one pass ---------------------------------------------------------------------------
 
     async def _pass(self) -> float:
         """Do what is due; returns the real seconds until the next pass is worth while."""
-        await self._record()
         now_us = self._clock.now_us()
         async with self._database.read() as session:
-            due = await self._queue.has_due(session, now_us) or await _climbs(session, now_us)
-        if due:
-            free = {name: self._free(name) for name in self._channels}
-            async with self._database.write() as session:
-                letters = await self._take(session, free, now_us)
-            for letter in letters:
-                self._start(letter)
-            if len(letters) >= _CLAIM_BATCH:
-                return 0.0
-            if self._sending:
-                return self._settings.poll_s  # the first send that ends wakes us
-        return await self._wait_s()
+            waiting = await self._queue.look(session, now_us)
+            climbs = await _climbs(session, now_us)
+        todo = waiting.lost or climbs or self._startable(waiting, now_us)
+        if not (todo or self._ended):
+            return self._wait_s(waiting)
+        batch = self._ended[:_RECORD_BATCH]
+        async with self._database.write() as session:
+            if batch:
+                await self._record(session, batch, now_us)
+            letters = await self._take(session, waiting, now_us) if todo else []
+        self._recorded(batch)
+        for letter in letters:
+            self._start(letter)
+        if self._ended or len(letters) >= _CLAIM_BATCH:
+            return 0.0
+        # the first send that ends wakes us
+        return self._settings.poll_s if self._sending else 0.0
 
-    async def _take(self, session: AsyncSession, free: Mapping[str, int], now_us: int) -> list[Letter]:
-        lost = await self._queue.expire(session, now_us)
-        if lost:
+    def _startable(self, waiting: Waiting, now_us: int) -> bool:
+        """Whether anything is due for which there is a free place (or no channel at all)."""
+        return any(
+            name not in self._channels or self._free(name) > 0 for name in waiting.channels(now_us)
+        )
+
+    async def _take(self, session: AsyncSession, waiting: Waiting, now_us: int) -> list[Letter]:
+        if waiting.lost:
+            lost = await self._queue.expire(session, now_us)
             log.warning("alerts.leases_expired", deliveries=len(lost))
             await ladder.after_failure(session, lost, now_us, self._policy)
         await ladder.climb_due(session, now_us, self._policy)
         leases: list[Lease] = []
-        for channel, places in free.items():
-            if places:
+        for channel in self._channels:
+            if places := self._free(channel):
                 leases += await self._queue.claim(session, channel, min(places, _CLAIM_BATCH), now_us)
         letters = []
         if leases:
@@ -195,21 +208,14 @@ class Worker:
                 now_us,
                 self._public_url,
             )
-        return letters + await self._unserved(session, now_us)
+            burning = {letter.incident_id for letter in letters if _of_an_alarm(letter)}
+            await together.tie(session, burning, now_us, self._policy)
+        return letters + await self._unserved(session, waiting, now_us)
 
-    async def _unserved(self, session: AsyncSession, now_us: int) -> list[Letter]:
+    async def _unserved(self, session: AsyncSession, waiting: Waiting, now_us: int) -> list[Letter]:
         """Deliveries on channels that are not set up here: refused, so that somebody sees them."""
-        names = await session.scalars(
-            select(Delivery.channel)
-            .where(
-                Delivery.state == "queued",
-                Delivery.due_us <= now_us,
-                Delivery.channel.not_in(list(self._channels)),
-            )
-            .distinct()
-        )
         letters = []
-        for channel in names.all():
+        for channel in sorted(waiting.channels(now_us) - self._channels.keys()):
             for lease in await self._queue.claim(session, channel, _UNSERVED_BATCH, now_us):
                 letters.append(Letter(lease, "", Outcome("refused", "not_configured")))
         return letters
@@ -218,14 +224,10 @@ class Worker:
         under_way = sum(1 for name in self._sending.values() if name == channel)
         return self._channels[channel].concurrency - under_way
 
-    async def _wait_s(self) -> float:
-        if self._ended:
-            return 0.0
-        async with self._database.read() as session:
-            next_us = await self._queue.next_due_us(session)
-        if next_us is None:
+    def _wait_s(self, waiting: Waiting) -> float:
+        if waiting.next_us is None:
             return self._settings.poll_s
-        ahead_s = (next_us - self._clock.now_us()) / US_PER_S / self._clock.factor
+        ahead_s = (waiting.next_us - self._clock.now_us()) / US_PER_S / self._clock.factor
         # a delivery that is due but has no free place waits for a send to end, which wakes us
         return self._settings.poll_s if ahead_s <= 0 else min(self._settings.poll_s, ahead_s)
 
@@ -264,28 +266,38 @@ class Worker:
         self._ended.append((letter.lease, letter.incident_id, outcome))
         self._wake.set()
 
-    async def _record(self) -> None:
+    async def _record(self, session: AsyncSession, batch: Sequence[_Ended], now_us: int) -> None:
+        ended = [(lease, outcome) for lease, _, outcome in batch]
+        states = await self._queue.record_all(session, ended, now_us)
+        failed = [
+            lease.delivery_id
+            for (lease, _), state in zip(ended, states, strict=True)
+            if state in ("refused", "dead", "unknown")
+        ]
+        await ladder.after_failure(session, failed, now_us, self._policy)
+        stalled = [
+            lease.delivery_id
+            for lease, outcome in ended
+            if outcome.kind == "retry" and lease.number == 1
+        ]
+        await ladder.after_stall(session, stalled, now_us, self._policy)
+
+    def _recorded(self, batch: Sequence[_Ended]) -> None:
+        """After the commit: nothing more is owed for these."""
+        del self._ended[: len(batch)]
+        for incident_id in {incident_id for _, incident_id, _ in batch if incident_id}:
+            self._on_change(incident_id)
+
+    async def _record_rest(self) -> None:
         while self._ended:
             batch = self._ended[:_RECORD_BATCH]
-            now_us = self._clock.now_us()
             async with self._database.write() as session:
-                ended = [(lease, outcome) for lease, _, outcome in batch]
-                states = await self._queue.record_all(session, ended, now_us)
-                failed = [
-                    lease.delivery_id
-                    for (lease, _), state in zip(ended, states, strict=True)
-                    if state in ("refused", "dead", "unknown")
-                ]
-                await ladder.after_failure(session, failed, now_us, self._policy)
-                stalled = [
-                    lease.delivery_id
-                    for lease, outcome in ended
-                    if outcome.kind == "retry" and lease.number == 1
-                ]
-                await ladder.after_stall(session, stalled, now_us, self._policy)
-            del self._ended[: len(batch)]
-            for incident_id in {incident_id for _, incident_id, _ in batch if incident_id}:
-                self._on_change(incident_id)
+                await self._record(session, batch, self._clock.now_us())
+            self._recorded(batch)
+
+
+def _of_an_alarm(letter: Letter) -> bool:
+    return isinstance(letter.message, Message) and letter.message.kind in ("fire", "co")
 
 
 def _where(error: Exception) -> str:

@@ -84,6 +84,18 @@ class Metrics:
             "utaa_edge_queued", "What waits in a site's spool", ["site", "lane"], registry=on
         )
         self.sites = Gauge("utaa_sites", "Sites by state", ["state"], registry=on)
+        self.channel_failing = Gauge(
+            "utaa_channel_failing",
+            "1 while a channel's provider does not take messages (canary, or messages that wait)",
+            ["channel"],
+            registry=on,
+        )
+        self.channel_outcomes = Gauge(
+            "utaa_channel_outcomes",
+            "Sends of this process since it started, by channel, outcome and reason",
+            ["channel", "outcome", "reason"],
+            registry=on,
+        )
         self.live_subscribers = Gauge("utaa_live_subscribers", "Open live streams", registry=on)
         self.live_dropped = Counter(
             "utaa_live_dropped", "Live streams dropped for being slow", registry=on

@@ -33,6 +33,7 @@ from gateway.ingest.patience import until_done
 from gateway.ingest.worker import IngestWorker
 from gateway.settings import GatewaySettings
 from gateway.supervise import Supervisor
+from gateway.upkeep import Upkeep
 from gateway.web import answers, routes
 from registry.identity import Identity
 
@@ -86,13 +87,15 @@ async def serve(
             channels = open_channels(alert_settings, data_dir=settings.data_dir)
             city.doors = open_doors(alert_settings, channels, data_dir=settings.data_dir)
             worker = _alerts_worker(city, alert_settings, channels)
+            upkeep = Upkeep(city, worker, alert_settings)
             with _signals(stop):
-                await _run(city, worker, listener, started, stop)
+                await _run(city, worker, upkeep, listener, started, stop)
 
 
 async def _run(
     city: City,
     worker: Worker,
+    upkeep: Upkeep,
     listener: socket.socket,
     started: Callable[[Started], None],
     stop: asyncio.Event,
@@ -109,6 +112,7 @@ async def _run(
             group.create_task(supervisor.run(), name="supervisor"),
             group.create_task(_retain(city), name="retention"),
             group.create_task(_say_when_connected(ingest), name="broker greeting"),
+            *(group.create_task(task(), name=name) for name, task in upkeep.tasks().items()),
         ]
         alerts = group.create_task(worker.run(), name="alerts")
         http = group.create_task(server.serve(sockets=[listener]), name="http")

@@ -23,7 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from alerts import incidents
 from edge.wire.clock import US_PER_S
 from edge.wire.identity import new_id
-from gateway import leases
+from gateway import areas, leases
 from gateway.city import City
 from gateway.ingest.patience import until_done
 from gateway.models import Lease, SiteState
@@ -33,9 +33,6 @@ EVERY_S = 5.0
 LEASE = "supervisor"
 #: Sites of one transaction, so that a great silence does not hold up alarms.
 _PER_TRANSACTION = 50
-#: Sites that fell silent together reach their deadlines within one interval of their pulses; those
-#: quiet for this part of the deadline are already counted when the first of them reaches it.
-_QUIET_PART = 0.5
 
 log = structlog.get_logger()
 
@@ -125,7 +122,7 @@ class Supervisor:
 
     async def _quiet(self, session: AsyncSession, now_us: int) -> _Quiet:
         heard = SiteState.heard_us
-        quiet = heard < now_us - int(self._silent_after_us * _QUIET_PART)
+        quiet = heard < now_us - int(self._silent_after_us * areas.QUIET_PART)
         row = await session.execute(
             select(
                 func.count(),
@@ -146,12 +143,15 @@ class Supervisor:
         return applied.notified
 
     async def _call_silent(self, session: AsyncSession, now_us: int) -> tuple[list[str], int]:
+        notified, covered = await areas.look(session, self._silent_after_us, now_us, self._city.policy)
         silent = await _overdue(session, now_us - self._silent_after_us)
-        notified = 0
+        places = await areas.places_of(session, silent)
         for site_id in silent:
             await session.execute(
                 update(SiteState).where(SiteState.site_id == site_id).values(state="silent")
             )
+            if places.get(site_id) in covered:  # the khoroo's incident tells of it
+                continue
             applied = await incidents.site_event(
                 session, site_id, "silent", now_us, policy=self._city.policy
             )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.resources import files
 from typing import Final
 
@@ -49,3 +50,20 @@ def units() -> list[Unit]:
             own = (f"{number}-р хороо", f"khoroo {number}")
             result.append(Unit(khoroo_code(code, number), code, "khoroo", *own, lat, lon))
     return result
+
+
+@lru_cache(maxsize=1)
+def _by_code() -> dict[str, Unit]:
+    return {unit.code: unit for unit in units()}
+
+
+def unit_name(code: str, language: str = "mn") -> str:
+    """A khoroo with its district, as people say it; the code itself for one we do not know."""
+    unit = _by_code().get(code)
+    if unit is None:
+        return code
+    name = unit.name_en if language == "en" else unit.name_mn
+    district = _by_code().get(unit.parent or "") if unit.kind == "khoroo" else None
+    if district is None:
+        return name
+    return f"{district.name_en if language == 'en' else district.name_mn}, {name}"

@@ -102,6 +102,9 @@ def _show_city(console: Console, city: dict[str, Any]) -> None:
             console.print(f"  [yellow]{site['site']}[/] {site['state']} since {site['heard']}")
     if detectors := city.get("detectors"):
         console.print("  detectors " + ", ".join(f"{n} {status}" for status, n in detectors.items()))
+    for channel in city.get("channels", []):
+        said = channel["reason"] + (f", {channel['waiting']} waiting" if channel["waiting"] else "")
+        console.print(f"{_mark(not channel['failing'])} channel   {channel['channel']}: {said}")
     for group in city.get("set_aside", []):
         console.print(f"  [yellow]set aside[/] {group['kept']} × {group['reason']}: {group['meaning']}")
         table = _samples_table()

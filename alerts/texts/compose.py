@@ -14,7 +14,7 @@ from edge.wire.clock import datetime_from_us
 SHORT_LIMIT = 70
 #: Longer addresses are cut in the subject, which phones cut anyway.
 _SUBJECT_WHERE_LIMIT = 60
-_OVER = ("all_clear", "history")
+_OVER = ("all_clear", "history", "drill")
 #: What is said in other words to people next door and to those on duty.
 _BY_ROLE = ("fire", "co")
 

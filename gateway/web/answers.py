@@ -27,6 +27,7 @@ _HAZARDS = {
     "exposure": "CO exposure",
     "site": "Site",
     "test": "Test",
+    "drill": "Test",
 }
 _GONE = 410
 

@@ -13,6 +13,8 @@ from sqlalchemy import ColumnElement, case, false, func, not_, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
+from alerts import health
+from alerts.health import ChannelState
 from alerts.models import AlarmRecord, Delivery, Incident, Notification
 from edge.wire.messages import CLASS_OF
 from gateway.models import LatestReading, SiteState
@@ -96,6 +98,8 @@ class Overview:
     danger: int
     troubles: int
     sites_total: int
+    #: channels whose provider does not take messages now
+    failing: list[ChannelState] = field(default_factory=list)
 
     @property
     def hidden_incidents(self) -> int:
@@ -120,6 +124,7 @@ async def overview(session: AsyncSession, now_us: int, reach: Reach) -> Overview
         sites=sites,
         danger=counts.get("alarm", 0),
         troubles=sum(count for name, count in counts.items() if name != "alarm"),
+        failing=[state for state in await health.channels(session, now_us) if state.failing],
         sites_total=await session.scalar(select(func.count()).select_from(Site).where(sites_seen)) or 0,
     )
 

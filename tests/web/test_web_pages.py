@@ -16,7 +16,6 @@ from alerts.acknowledge import issue
 from alerts.doors import Doors
 from alerts.models import AlarmRecord, Incident, Notification
 from alerts.policy import DEFAULT_POLICY
-from alerts.policy import DEFAULT_POLICY
 from edge.wire.clock import EARLIEST_US, ManualClock
 from edge.wire.messages import CLASS_OF
 from gateway.app import create_app
@@ -64,7 +63,6 @@ async def web(tmp_path: Path) -> AsyncIterator[Web]:
         database=database, clock=clock, keyring=ensure_keyring(tmp_path / "keys"), hub=Hub(Metrics()),
         settings=settings, wake_alerts=lambda: None, wake_configs=lambda: None,
         policy=DEFAULT_POLICY, doors=Doors(),
-        policy=DEFAULT_POLICY,
     )  # fmt: skip
     app = create_app(city, identity=people, extra=[routes.router, answers.router])  # type: ignore[arg-type]
     routes.install(app)
