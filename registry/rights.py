@@ -49,6 +49,10 @@ Action = Literal[
     "cost.read", "cost.write",
     "khur.ask",  # look up in the state's registers; each look-up with its reason
     "label.read", "label.print",
+    "search.read", "view.write",  # saved lists of one's own
+    "import.read", "import.write",  # a file's records need their own right too
+    "register.export",
+    "duplicate.read", "duplicate.decide",
     # what happens
     "reading.read", "incident.read", "incident.acknowledge", "incident.resolve",
     "cap.read",  # messages for dispatch, which hold opened addresses
@@ -71,6 +75,7 @@ _SIGNED_IN: Final[frozenset[Action]] = _OPEN | {"me.read", "session.close"}
 _LOOK: Final[frozenset[Action]] = _SIGNED_IN | {
     "site.read", "household.read", "detector.read", "model.read",
     "reading.read", "incident.read", "live.read", "camera.health.read",
+    "search.read", "view.write", "duplicate.read",
     "organisation.read", "camera.read",
     "specification.read", "server.read", "inspection.read", "request.read", "cost.read", "label.read",
 }  # fmt: skip
@@ -82,6 +87,7 @@ ROLES: Final[dict[Role, frozenset[Action]]] = {
         "licence.open", "request.open", "khur.ask",
     },
     "registrar": _LOOK | {
+        "import.read", "import.write", "register.export", "duplicate.decide",
         "site.write", "household.write", "household.open", "detector.write", "model.write",
         "organisation.write", "organisation.open", "camera.write", "camera.install", "camera.open",
         "specification.write", "specification.comment", "server.write", "inspection.write",
@@ -104,7 +110,7 @@ ROLES: Final[dict[Role, frozenset[Action]]] = {
     },
     "auditor": _LOOK | {
         "person.read", "token.read", "audit.read", "metrics.read", "doctor.read",
-        "inspection.write", "finding.verify",
+        "inspection.write", "finding.verify", "import.read", "register.export",
     },
     "dispatch": _SIGNED_IN | {"cap.read"},
     "open": _OPEN,
