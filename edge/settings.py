@@ -64,6 +64,34 @@ class HomeHubSettings(BaseModel):
     )
 
 
+class CameraWatchSettings(BaseModel):
+    """The watch over the site's cameras, a process of its own beside the agent."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    file: Path | None = Field(
+        default=None,
+        description="TOML file of cameras with their passwords, readable by the agent alone",
+    )
+    interval_s: float = Field(default=24.0, gt=0, le=3600, description="between probes of a camera")
+    patience: float = Field(
+        default=1.0, gt=0, le=100, description="every wait before an alarm, times this"
+    )
+    learn: bool = Field(
+        default=True, description="learn each camera's good pictures, and keep them current"
+    )
+    pictures: Literal["send", "keep"] = Field(
+        default="send", description="small pictures as evidence: sent to the city, or kept here alone"
+    )
+    listen: bool = Field(
+        default=True, description="hear what others say of cameras on the site's broker"
+    )
+    onvif: bool = Field(
+        default=True, description="ask cameras that have a password for name, serial number and time"
+    )
+    threads: int = Field(default=16, ge=1, le=64, description="probes at once")
+
+
 class EdgeSettings(BaseSettings):
     """What an agent is told when it starts. The city's settings come to it over its link."""
 
@@ -86,6 +114,9 @@ class EdgeSettings(BaseSettings):
     )
     home_hub: HomeHubSettings | None = Field(
         default=None, description="show a home hub every registered detector; unset: do not"
+    )
+    cameras: CameraWatchSettings | None = Field(
+        default=None, description="watch cameras (needs utaa[cameras]); unset: do not"
     )
     quota_mb: int = Field(default=512, ge=4, description="the spool's room on disk")
     frame_readings: int = Field(default=500, ge=1, le=MAX_READINGS, description="readings in a frame")

@@ -166,10 +166,15 @@ class Actor:
 
 @dataclass(frozen=True)
 class Reach:
-    """Where an actor may do an action: everywhere, or in these units (codes and all below them)."""
+    """Where an actor may do an action: everywhere, or in these units (codes and all below them).
+
+    ``owners``: grants of one organisation, as (unit code or None, organisation id); only rows that
+    lie with an organisation can be theirs.
+    """
 
     everywhere: bool
     unit_codes: tuple[str, ...] = ()
+    owners: tuple[tuple[str | None, str], ...] = ()
 
 
 #: Nobody in particular: a visitor who has not said who they are.
@@ -207,7 +212,12 @@ def require_somewhere(actor: Actor, action: Action) -> Reach:
     if any(not grant.bounded for grant in holding):
         return Reach(everywhere=True)
     by_unit = {g.unit_code for g in holding if g.unit_code is not None and g.organisation_id is None}
-    return Reach(everywhere=False, unit_codes=tuple(sorted(by_unit)))
+    owners = {(g.unit_code, g.organisation_id) for g in holding if g.organisation_id is not None}
+    return Reach(
+        everywhere=False,
+        unit_codes=tuple(sorted(by_unit)),
+        owners=tuple(sorted(owners, key=lambda owner: (owner[0] or "", owner[1]))),
+    )
 
 
 def may(actor: Actor, action: Action, object: Place | None = None) -> bool:

@@ -11,6 +11,7 @@ from collections import Counter
 
 import structlog
 
+from edge.agent.cameras import CameraWatch
 from edge.agent.configuration import BadConfig, ConfigFile, SiteConfig, check, without_names
 from edge.agent.core import Core
 from edge.agent.intake import Intake
@@ -22,6 +23,7 @@ from edge.settings import BrokerSettings, EdgeSettings
 from edge.sources import Router, build, read_options
 from edge.spool import DataFolder, Room, Spool, SpoolFull, Written
 from edge.spool.thinning import RULE
+from edge.wire.cameras import Watch
 from edge.wire.clock import US_PER_S, Clock
 from edge.wire.messages import Heartbeat
 
@@ -63,6 +65,7 @@ class Agent:
         self._core = self._new_core()
         self._intake = self._new_intake()
         self._link = self._new_link()
+        self._cameras = self._new_camera_watch()
         self._orders = Orders(
             settings.site,
             self._core,
@@ -137,8 +140,25 @@ class Agent:
                 command=self._hear_command,
                 rejected=self._rejected.update,
                 synced=self._sync.synced,
+                restored=self._restored,
             ),
         )
+
+    def _new_camera_watch(self) -> CameraWatch | None:
+        wanted = self._settings.cameras
+        if wanted is None:
+            return None
+        site, folder = self._settings.site, self._settings.data_dir / "cameras"
+        values = wanted.model_dump(mode="json")
+        broker = self._settings.site_broker.model_dump(mode="json") if wanted.listen else None
+
+        def watched() -> Watch:
+            return Watch(
+                site=site, data_dir=str(folder), settings=values, broker=broker,
+                cameras=list(self._core.config.cameras),
+            )  # fmt: skip
+
+        return CameraWatch(site, watched, self._intake.post)
 
     # -- running ------------------------------------------------------------------------------
 
@@ -150,9 +170,11 @@ class Agent:
             async with asyncio.TaskGroup() as tasks:
                 linking = tasks.create_task(self._link.run(), name="link")
                 house = tasks.create_task(self._keep_house(), name="house")
+                watching = tasks.create_task(self._watch_cameras(), name="cameras")
                 self._intake.start()
                 await self._stop.wait()
                 house.cancel()
+                watching.cancel()
                 await asyncio.to_thread(self._intake.stop)
                 self._link.stop()
                 await linking
@@ -162,6 +184,10 @@ class Agent:
             await asyncio.to_thread(self._intake.stop)
             self.spool.close()
         log.info("agent.stopped", site=self._settings.site)
+
+    async def _watch_cameras(self) -> None:
+        if self._cameras is not None:
+            await self._cameras.run()
 
     def stop(self) -> None:
         """End ``run`` cleanly. From any thread."""
@@ -211,12 +237,17 @@ class Agent:
 
         self._intake.post(note)
 
+    def _restored(self, epoch: str) -> None:
+        self._intake.post(lambda core: core.note("spool_restored", {"epoch": epoch}))
+
     # -- what the link hears ------------------------------------------------------------------
 
     def _heartbeat(self) -> Heartbeat:
         queued = self.spool.queued()
         counters = self._core.counter_table()
         counters["link"] = self._link.counters()
+        if self._cameras is not None and self._cameras.counters:
+            counters["cameras"] = dict(self._cameras.counters)
         if self._rejected:
             counters["rejected"] = dict(self._rejected)
         return Heartbeat(
@@ -254,7 +285,14 @@ class Agent:
             self._config_error = f"it is used but could not be kept: {error.strerror}"
             log.error("config.not_kept", error=str(error))
         self._intake.post(lambda core: core.configure(config))
+        self._intake.post(self._tell_cameras)
         log.info("config.taken", version=config.version, detectors=len(config.detectors))
+
+    def _tell_cameras(self, _core: Core) -> None:
+        """The core has the new settings: pass the word from its thread to the loop's."""
+        if self._cameras is not None and self._loop is not None:
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._cameras.changed)
 
     def _hear_command(self, payload: bytes) -> None:
         def obey(core: Core) -> None:

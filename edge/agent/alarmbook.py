@@ -71,6 +71,7 @@ class AlarmBook:
             peak=change.peak,
             values=change.values,
             test=test,
+            members=change.members,
         )
 
     @staticmethod
@@ -81,6 +82,7 @@ class AlarmBook:
             reason=change.reason[:MAX_REASON_CHARS],
             peak=change.peak or alarm.peak,
             values=change.values or alarm.values,
+            members=change.members or alarm.members,
         )
 
     def _draft(self, transition: Transition, alarm: Alarm, at_us: int, mono_us: int) -> Draft:

@@ -12,7 +12,7 @@ from typing import Any
 from edge.alarms import Settings
 from edge.outputs import OutputSettings
 from edge.wire.errors import WireError
-from edge.wire.messages import Config, DetectorSettings, decode
+from edge.wire.messages import CameraSettings, Config, DetectorSettings, decode
 
 FILE_NAME = "config.json"
 
@@ -30,6 +30,7 @@ class SiteConfig:
     detectors: Mapping[str, DetectorSettings] = field(default_factory=dict)
     settings: Mapping[str, Settings] = field(default_factory=dict)
     outputs: OutputSettings = field(default_factory=OutputSettings)
+    cameras: tuple[CameraSettings, ...] = ()
     #: detectors whose deadline the city states; the others have their model's or source's
     deadlines: frozenset[str] = frozenset()
     #: the city states one for all
@@ -61,6 +62,7 @@ def check(payload: bytes, site: str) -> SiteConfig:
             for entry in config.detectors
         },
         outputs=_outputs(config.outputs),
+        cameras=tuple(config.cameras),
         deadlines=frozenset(
             entry.detector
             for entry in config.detectors

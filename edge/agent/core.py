@@ -41,7 +41,7 @@ from edge.sources.base import ALARM_FLAGS, Action, Order
 from edge.spool import BadSample, Batch, Draft, Spool
 from edge.wire.clock import US_PER_S, Clock
 from edge.wire.errors import WireError
-from edge.wire.messages import CLASS_OF, Alarm, DeviceFact
+from edge.wire.messages import CLASS_OF, Alarm, CameraFact, DeviceFact, Transition
 from edge.wire.readings import Flag, Reading
 
 log = structlog.get_logger()
@@ -54,6 +54,9 @@ MAX_SAMPLES = 20
 COUNTERS_EVERY_US = 30_000_000
 #: With so many places in the heap for each detector it is built anew without those that are over.
 STALE_FACTOR = 3
+#: With nothing else to write the time is written this often, so that a restart knows how long the
+#: agent had been listening (µs of alarm time).
+STAMP_EVERY_US = 600_000_000
 #: Orders that wait for the broker; the oldest go first when there are more.
 MAX_WAITING_ORDERS = 200
 #: A pause in hearing the site's broker shorter than this moves no deadline: a connection that breaks
@@ -101,6 +104,10 @@ class Core:
         self._counters_due_us = 0
         self._alarm_us = time.now_us()
         self._deaf_since_us: int | None = None
+        #: detectors that were granted a part of the present deafness, and up to when
+        self._granted: dict[str, int] = {}
+        self._stamp_due_us = 0
+        self._silenced: dict[str, int] = {}
         self.recent = Recent()
         self.book = AlarmBook(spool.active(), boot=spool.boot, synced=synced, moment=time.moment)
         self.devices = Devices(spool.devices(), config.detectors, spool.states())
@@ -126,6 +133,8 @@ class Core:
                 log.error("state.unreadable", detector=detector, error=str(error))
                 self.counters["spool"]["unreadable_states"] += 1
         self._excuse(spool.last_alarm_us)
+        self._silenced = spool.silenced()
+        self.sounding.resume(self._silenced, self.now_us())
         if spool.reset is not None:
             self.note("spool_reset", dict(spool.reset))
         self.configure(self.config)
@@ -142,12 +151,14 @@ class Core:
             self._excuse(since_us)
 
     def _excuse(self, deaf_since_us: int) -> None:
-        """Every detector has its full time again after a while in which we could not hear it."""
+        """A while in which we could not hear counts against no detector."""
         now_us = self.now_us()
+        granted, self._granted = self._granted, {}
         if not 0 < deaf_since_us <= now_us - DEAF_US:
             return
         for detector, state in self.states.items():
-            self.states[detector] = resumed(state, now_us)
+            since_us = granted.get(detector, deaf_since_us)
+            self.states[detector] = resumed(state, since_us, now_us)
             self._changed.add(detector)
 
     # -- what comes in ------------------------------------------------------------------------
@@ -286,7 +297,9 @@ class Core:
     def next_wake_us(self) -> int | None:
         """When ``tick`` is to be called (alarm time)."""
         wakes = [self._wakes[0][0]] if self._wakes else []
-        others = (self.sounding.wake_us, self._next_test_end_us(), self._next_weekly_us())
+        others = (
+            self.sounding.wake_us, self._next_test_end_us(), self._next_weekly_us(), self._stamp_due_us
+        )  # fmt: skip
         wakes += [wake for wake in others if wake is not None]
         return min(wakes, default=None)
 
@@ -304,6 +317,9 @@ class Core:
             else:
                 self._place(detector, wake_us)
         self._end_tests(now_us)
+        if now_us >= self._stamp_due_us and self.batch.is_empty():
+            self._stamp_due_us = now_us + STAMP_EVERY_US
+            self.batch.counters = self.counter_table()  # something to write: the time goes with it
         if self._synced() and self.sounding.weekly_due(self._clock.now_us()):
             self.test_outputs()
 
@@ -367,6 +383,16 @@ class Core:
             )
         )  # fmt: skip
 
+    def tell_of_camera(self, fact: CameraFact, transition: Transition) -> None:
+        """An event about a camera: what is known of it now."""
+        at_us, mono_us = self._clock.now_us(), self._clock.monotonic_us()
+        self.batch.drafts.append(
+            Draft(
+                transition=transition, at_us=at_us, mono_us=mono_us, synced=self._synced(),
+                camera=fact,
+            )
+        )  # fmt: skip
+
     # -- deciding -----------------------------------------------------------------------------
 
     def _decide(self, detector: str, event: Input, now_us: int) -> None:
@@ -374,7 +400,9 @@ class Core:
         if state is None:
             state = initial(self._settings_of(detector), now_us)
         elif event is _TICK and self._deaf_since_us is not None:
-            state = resumed(state, now_us)
+            since_us = self._granted.get(detector, self._deaf_since_us)
+            self._granted[detector] = now_us
+            state = resumed(state, since_us, now_us)
         try:
             outcome = step(state, event, now_us)
         except Exception:  # one detector's bug must not silence the others
@@ -415,7 +443,7 @@ class Core:
         self._hub_due = True
         key = (detector, change.kind)
         self.batch.active[key] = self.book.active.get(key)
-        if CLASS_OF[change.kind] == "alarm" or change.transition == "raise":
+        if CLASS_OF[change.kind] == "alarm":
             self.urgent = True
         log.info(
             f"alarm.{draft.transition}",
@@ -575,6 +603,10 @@ class Core:
         self._changed.clear()
         self.batch.wall_us = self._clock.now_us() if self._synced() else 0
         self.batch.alarm_now_us, self.batch.mono_us = now_us, self._clock.monotonic_us()
+        self._stamp_due_us = now_us + STAMP_EVERY_US
+        silenced = self.sounding.silenced(now_us)
+        if silenced != self._silenced:
+            self._silenced = self.batch.silenced = silenced
         if now_us >= self._counters_due_us:
             self._counters_due_us = now_us + COUNTERS_EVERY_US
             self.batch.counters = self.counter_table()

@@ -32,3 +32,5 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     values: Numbers = {}
     peak: Numbers = {}
     test: bool = False
+    #: the cameras that it stands for, when many are lost at once
+    members: list[str] = []

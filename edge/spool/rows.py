@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from edge.wire.messages import CLASS_OF, Alarm, DeviceFact, Transition
+from edge.wire.messages import CLASS_OF, Alarm, CameraFact, DeviceFact, Transition
 from edge.wire.readings import Reading
 
 #: Classes in the order of sending; a note or a device fact comes after every alarm.
@@ -14,7 +14,14 @@ RANK_OF_OTHERS = 3
 
 
 class SpoolFull(Exception):
-    """The disk takes no more. Nothing of the batch was written; it may be committed again later."""
+    """The disk takes no more. Nothing of the batch was written; it may be committed again later.
+
+    ``eased``: the room held back was given up, so the next try has room without anything given up.
+    """
+
+    def __init__(self, message: str, *, eased: bool = False) -> None:
+        super().__init__(message)
+        self.eased = eased
 
 
 class SpoolFailed(Exception):
@@ -35,6 +42,7 @@ class Draft:
     synced: bool = True
     alarm: Alarm | None = None
     device: DeviceFact | None = None
+    camera: CameraFact | None = None
     note: str | None = None
     note_values: dict[str, Any] = field(default_factory=dict)
 
@@ -94,6 +102,8 @@ class Batch:
     mono_us: int = 0
     #: the wall clock while it can be believed; 0: it cannot
     wall_us: int = 0
+    #: alarms that sirens are silent about, and until when (alarm time); None: leave as they are
+    silenced: dict[str, int] | None = None
     #: the agent's counters, for a look from outside; None: leave as they are
     counters: dict[str, dict[str, int]] | None = None
 
@@ -102,6 +112,7 @@ class Batch:
         return not (
             self.readings or self.undated or self.drafts or self.states or self.active or self.devices
             or self.samples or self.commands or self.tests or self.counters
+            or self.silenced is not None
         )  # fmt: skip
 
 
@@ -150,6 +161,8 @@ class Settled:
     rejected: dict[str, int] = field(default_factory=dict)
     #: the city answers from another store: what was acknowledged is pending again
     store_changed: bool = False
+    #: the city has newer events of this epoch than the spool: it was restored from an older copy
+    overtaken: bool = False
 
 
 @dataclass

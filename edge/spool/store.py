@@ -37,6 +37,7 @@ from edge.spool.thinning import DROP_LEVEL, thin
 from edge.spool.undated import MAX_UNDATED, Offset, bounded, dated, exact
 from edge.wire.clock import EARLIEST_US, US_PER_S, Clock
 from edge.wire.frames import MAX_READINGS, chunks, decode_frame, encode_frame, frame_from_readings
+from edge.wire.identity import new_id
 from edge.wire.messages import Ack, DeviceFact, Event
 from edge.wire.readings import Reading
 
@@ -58,6 +59,7 @@ RECENT_FRAMES = 64
 _tail_encoder = msgspec.msgpack.Encoder()
 _tail_decoder = msgspec.msgpack.Decoder(list[Reading])
 _fact_decoder = msgspec.json.Decoder(DeviceFact)
+_silence_decoder = msgspec.json.Decoder(dict[str, int])
 _json = msgspec.json.Encoder()
 
 _FULL_CODES = frozenset({sqlite3.SQLITE_FULL})
@@ -108,6 +110,7 @@ class Spool(Outlook):
         self.last_event_seq = self._last("event", meta)
         self.last_frame_seq = self._last("frame", meta)
         self._acknowledger = Acknowledger(self._db, self.site, self.epoch, meta.get("store"))
+        self.former_frames = meta.get("former_frames", 0)
         self._open: list[Reading] = []
         for (body,) in self._db.execute("SELECT body FROM tail ORDER BY n"):
             self._open += _tail_decoder.decode(body)
@@ -245,6 +248,7 @@ class Spool(Outlook):
                 transition=draft.transition,
                 alarm=draft.alarm,
                 device=draft.device,
+                camera=draft.camera,
                 note=draft.note,
                 note_values=draft.note_values,
                 clock_synced=draft.synced,
@@ -315,6 +319,8 @@ class Spool(Outlook):
             ]
         if batch.wall_us:
             values.append(("certain_us", batch.wall_us))
+        if batch.silenced is not None:
+            values.append(("silenced", _json.encode(batch.silenced).decode()))
         if batch.counters is not None:
             values.append(("counters", _json.encode(batch.counters).decode()))
         self._db.executemany("INSERT OR REPLACE INTO meta VALUES(?,?)", values)
@@ -350,8 +356,7 @@ class Spool(Outlook):
             mark_damaged(self.path)
             return SpoolDamaged(f"{self.path}: {error}")
         if primary in _FULL_CODES or (primary == sqlite3.SQLITE_IOERR and is_short_of_room(self.path)):
-            drop_ballast(self.path)
-            return SpoolFull(f"{self.path}: {error}")
+            return SpoolFull(f"{self.path}: {error}", eased=drop_ballast(self.path))
         if isinstance(error, sqlite3.OperationalError):
             return SpoolFailed(f"{self.path}: {error}")
         return error
@@ -370,6 +375,11 @@ class Spool(Outlook):
     def tests(self) -> dict[str, int]:
         """Targets in test mode and when it ends."""
         return dict(self._db.execute("SELECT target, until_us FROM test_mode"))
+
+    def silenced(self) -> dict[str, int]:
+        """Alarms that sirens are silent about, and until when (alarm time)."""
+        row = self._db.execute("SELECT value FROM meta WHERE key='silenced'").fetchone()
+        return _silence_decoder.decode(row[0]) if row is not None else {}
 
     def commands(self) -> dict[str, int]:
         """Ids of commands that were used, and when they expire."""
@@ -400,13 +410,36 @@ class Spool(Outlook):
     def acknowledge(self, acks: Sequence[Ack]) -> Settled:
         """Mark what the city has stored; forget an older store's word when the store changed."""
         with self._lock, self._transaction(durable=False):
-            settled = self._acknowledger.apply(acks, self._clock.now_us())
+            settled = self._acknowledger.apply(acks, self._clock.now_us(), self.last_event_seq)
             self._probe("acknowledging")
             self._db.execute("COMMIT")
             self._acknowledger.applied()
             return settled
 
+    def renew_epoch(self) -> str:
+        """Begin a new epoch: the city knows more of this one than the spool, which is an older copy.
+
+        What is in the spool keeps its sequence and is sent under the new epoch; the next snapshot
+        closes in the city what the copy does not know. Raises as ``commit`` does.
+        """
+        epoch = new_id()
+        with self._lock, self._transaction():
+            self._db.executemany(
+                "INSERT OR REPLACE INTO meta VALUES(?,?)",
+                [("epoch", epoch), ("former_frames", self.last_frame_seq)],
+            )
+            self._probe("renewing")
+            self._db.execute("COMMIT")
+            self._probe("renewed")
+            self.epoch, self.former_frames = epoch, self.last_frame_seq
+            self._acknowledger.epoch = epoch
+        return epoch
+
     # -- housekeeping -------------------------------------------------------------------------
+
+    def restock(self) -> bool:
+        """Hold room back again after a full disk; False: it is still full."""
+        return take_ballast(self.path)
 
     def keep_house(self) -> Room:
         """Drop what is old, then make room within the quota by the stated rule."""
@@ -428,7 +461,8 @@ class Spool(Outlook):
     def make_room(self, *, at_least_bytes: int = 0) -> Room:
         """Bring the spool within its quota: first what is acknowledged, then by the stated rule.
 
-        ``at_least_bytes``: free this much even below the quota (the disk itself is full).
+        ``at_least_bytes``: free this much even below the quota (the disk itself is full). What is
+        freed is room inside the file, for what comes next; more than that would be given up in vain.
         """
         room = Room()
         if at_least_bytes:

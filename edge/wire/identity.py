@@ -34,6 +34,11 @@ def detector_id(site: str, source: str, address: str) -> str:
     return "d" + base64.b32encode(digest).decode().rstrip("=").lower()
 
 
+def cameras_id(site: str) -> str:
+    """What a loss of many cameras at once is an alarm of: the site's cameras as one thing."""
+    return detector_id(site, "cameras", "network")
+
+
 def new_id() -> str:
     """A random id for an alarm, an epoch, a store, a boot: 32 hexadecimal digits."""
     return uuid.uuid4().hex

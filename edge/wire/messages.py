@@ -19,8 +19,11 @@ from edge.wire.errors import WireError
 from edge.wire.identity import SITE_PATTERN
 
 VERSION = 1
-#: No JSON message of ours is larger; a snapshot of 2,500 alarms is about 1 MB.
+#: No JSON message of ours is larger: above it is an attack or a bug.
 MAX_MESSAGE_BYTES = 4 << 20
+#: Alarms in one part of a snapshot at most: a few kB, so that an alarm never waits long behind one,
+#: neither on a thin line nor in the city's transaction.
+SNAPSHOT_PART_ALARMS = 25
 
 AlarmClass = Literal["alarm", "supervisory", "trouble"]
 AlarmKind = Literal[
@@ -59,6 +62,8 @@ Seq = Annotated[int, msgspec.Meta(ge=1, le=2**62)]
 TimeUs = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 #: Numbers behind a decision, by a name that carries the unit.
 Numbers = dict[str, float]
+Label = Annotated[str, msgspec.Meta(max_length=100)]
+Thumbnail = Annotated[bytes, msgspec.Meta(max_length=12_000)]
 
 
 class Alarm(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,6 +81,8 @@ class Alarm(msgspec.Struct, frozen=True, kw_only=True):
     values: Numbers = {}
     #: a test of the detector: a test everywhere downstream
     test: bool = False
+    #: the cameras that one alarm stands for, when a site's network loses many at once
+    members: Annotated[list[Id], msgspec.Meta(max_length=5000)] = []
 
     @property
     def alarm_class(self) -> AlarmClass:
@@ -130,6 +137,14 @@ class CameraFact(msgspec.Struct, frozen=True, kw_only=True):
     as_registered: bool | None = None
     reason: Annotated[str, msgspec.Meta(max_length=500)] = ""
     evidence: Numbers = {}
+    #: what it says of itself, where it was asked (ONVIF)
+    maker: Label | None = None
+    model: Label | None = None
+    firmware: Label | None = None
+    serial: Label | None = None
+    #: two thumbnails, JPEG: a good picture of the same light, and the one that was judged
+    reference: Thumbnail | None = None
+    picture: Thumbnail | None = None
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -161,6 +176,12 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 
     Under an epoch the city has not seen it closes every open alarm of older epochs it omits.
     ``last_seq`` is the newest event it includes.
+
+    A long one goes in ``parts``, the alarms of the highest class first, each with a nonce of its own.
+    What a part lists is listed, whatever becomes of the rest; the whole counts, and closes what it
+    omits, only with its last part, which is sent when the city has acknowledged all the others.
+    ``after_store`` of that last part is the store that has acknowledged them: another store does not
+    know them, takes the last part for one of the others, and its answer has the site begin anew.
     """
 
     site: SiteName
@@ -171,7 +192,14 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     active: list[Alarm]
     #: per alarm id, its age at sending in ms by the monotonic clock (absent: unknown)
     age_ms: dict[str, int] = {}
+    part: Annotated[int, msgspec.Meta(ge=1)] = 1
+    parts: Annotated[int, msgspec.Meta(ge=1)] = 1
+    after_store: Id | None = None
     v: int = VERSION
+
+    def completes(self, store: str | None) -> bool:
+        """Whether ``store``, which takes it, now has the whole snapshot."""
+        return self.part >= self.parts and (self.after_store is None or self.after_store == store)
 
 
 class Rejected(msgspec.Struct, frozen=True, kw_only=True):
@@ -196,6 +224,9 @@ class Ack(msgspec.Struct, frozen=True, kw_only=True):
     rejected: list[Rejected] = []
     #: set instead of ``seqs`` when a snapshot is acknowledged
     snapshot: str | None = None
+    #: with a snapshot: the newest event of the epoch that the city has met. If the site has no such
+    #: event, its spool was restored from an older copy, and it begins a new epoch
+    newest_event: Annotated[int, msgspec.Meta(ge=0)] | None = None
     v: int = VERSION
 
 
@@ -244,6 +275,23 @@ class DetectorSettings(msgspec.Struct, frozen=True, kw_only=True):
     registered_us: TimeUs = 0
 
 
+class CameraSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the registry tells a site of one of its cameras; never a password (see ``docs/cameras.md``).
+
+    ``address``: rtsp(s):// or http(s):// without user and password. What is None is not compared.
+    """
+
+    camera: Id
+    address: Annotated[str, msgspec.Meta(max_length=500)]
+    codec: str | None = None
+    width: int | None = None
+    height: int | None = None
+    rate_fps: float | None = None
+    serial: Label | None = None
+    #: somebody works on it: nothing is told
+    maintenance: bool = False
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """A site's settings, retained. ``version`` grows; the heartbeat says which one it has."""
 
@@ -252,6 +300,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     detectors: list[DetectorSettings] = []
     alarms: dict[str, Any] = {}
     outputs: dict[str, Any] = {}
+    cameras: list[CameraSettings] = []
     v: int = VERSION
 
 

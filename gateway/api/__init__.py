@@ -8,6 +8,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from gateway.api import (
+    camera_health,
     detectors,
     households,
     incidents,
@@ -31,6 +32,7 @@ def routers() -> list[APIRouter]:
         households.router,
         detectors.router,
         models.router,
+        camera_health.router,
         incidents.router,
         readings.router,
         live.router,

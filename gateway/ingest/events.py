@@ -25,8 +25,8 @@ from alerts.openings import Said, apply_alarms
 from edge.wire.errors import REASONS, REPAIRS, WireError
 from edge.wire.messages import Alarm, CommandResult, Event, Heartbeat, Lane, Snapshot, Status, decode
 from edge.wire.topics import SiteLeaf
-from gateway.cameras import hearing
 from gateway import areas
+from gateway.cameras import hearing
 from gateway.city import City
 from gateway.ingest import sites
 from gateway.ingest.acks import Acks, Publish
