@@ -219,6 +219,8 @@ class Plant:
         #: by end: the end it is joined with, and the joint; FREE where there is none
         self.mate = array("i")
         self.joint_at = array("i")
+        #: by piece: 1 where light goes on at the other end (strands, an ODF's ports)
+        self.passing = bytearray()
         self._joints_of_name: dict[str, int] = {}
         self._joint_names: list[str | None] = []
         self._joint_kind = array("b")
@@ -656,6 +658,8 @@ class Plant:
         free = array("i", (FREE,)) * (2 * count)
         self.mate.extend(free)
         self.joint_at.extend(free)
+        passing = isinstance(owner, Cable) or owner.kind == "odf"
+        self.passing.extend(bytes((passing,)) * count)
 
     def _new(self, id: str, there: Mapping[str, object], what: str) -> None:
         if not _good_name(id):
