@@ -44,7 +44,8 @@ async def cap_message(
     with session.no_autoflush:  # the words of that moment, not of this one; nothing is written
         shown = Incident(
             id=incident.id, hazard=incident.hazard, state=row.state, raised_us=incident.raised_us,
-            unit_code=incident.unit_code, cause=incident.cause if row.msg_type == "Cancel" else None,
+            unit_code=incident.unit_code, homes=incident.homes,
+            cause=incident.cause if row.msg_type == "Cancel" else None,
         )  # fmt: skip
         return message_for(
             shown, sender=sender, where=where, point=point, catalogues=catalogues,

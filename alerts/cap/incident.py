@@ -51,6 +51,7 @@ def message_for(
         scope="Restricted",
         restriction="emergency services",
         references=tuple(earlier),
+        note=f"{incident.homes} homes are in alarm together" if (incident.homes or 1) > 1 else "",
         incidents=(incident.id,),
         infos=tuple(
             _info(incident, language, tag, where, point, catalogues, now_us)
