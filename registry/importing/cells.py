@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
@@ -196,7 +196,7 @@ _YES: Final = {folded(word) or word for word in ("тийм", "бий", "байн
 _NO: Final = {folded(word) or word for word in ("үгүй", "байхгүй", "no", "n", "false", "нет", "0", "-")}
 
 
-def choice(words: dict[str, Iterable[str]]) -> Read:
+def choice(words: Mapping[str, Iterable[str]]) -> Read:
     """One of a closed set: value → what people write for it. A misspelt one gets a suggestion."""
     known = {folded(name): value for value, names in words.items() for name in (value, *names)}
     shown = ", ".join(next(iter(names), value) for value, names in words.items())

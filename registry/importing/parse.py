@@ -54,8 +54,8 @@ class Parsed:
         )
 
     def problem(
-        self, row: Row | None, name: str, code: str, *, repair: Any = None,
-        severity: Severity = "error", value: Any = None, **values: object,
+        self, row: Row | None, name: str, code: str, /, *, repair: Any = None,
+        severity: Severity = "error", value: Any = None, **values: Any,
     ) -> None:  # fmt: skip
         """Something about a row's field (an empty name: about the row)."""
         if row is not None and severity == "error":

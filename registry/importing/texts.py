@@ -11,7 +11,7 @@ from babel.messages.pofile import read_po
 LANGUAGES: Final = ("mn", "en")
 
 
-def text_of(language: str, code: str, **values: object) -> str:
+def text_of(language: str, code: str, /, **values: object) -> str:
     """The sentence for a code. Mongolian for a language we do not have."""
     return catalogue(language if language in LANGUAGES else "mn")[code].format(**values)
 
