@@ -44,8 +44,14 @@ LINGER_S = 0.05
 NAP_S = 0.01
 #: From so many messages a second on it reads without a pause.
 BUSY_PER_S = 500
+#: What is at hand behind something urgent shares its commit, up to so many messages (some ms).
+URGENT_MORE = 32
 #: The disk took nothing: try again after this (real seconds).
 RETRY_S = 0.5
+#: Then this much old telemetry gives way, as often as it takes (bytes).
+GIVE_WAY_BYTES = 64 << 10
+#: After a full disk, room is held back again as soon as there is some; asked this often (seconds).
+RESTOCK_S = 2.0
 KEEPALIVE_S = 20
 RECONNECT_FIRST_S = 0.1
 RECONNECT_CAP_S = 15.0
@@ -102,6 +108,7 @@ class Intake:
         self._taken = 0
         self._since_s: float | None = None
         self._retry_s = 0.0
+        self._restock_s: float | None = None
         self._pace = Pace()
         self._nap_until_s = 0.0
         self._inbox: deque[Callable[[Core], None]] = deque()
@@ -243,7 +250,12 @@ class Intake:
         return drained
 
     def _read_packets(self) -> bool:
-        while self._taken < MOST and not self._core.urgent:
+        most = MOST
+        while self._taken < most:
+            if self._core.urgent:
+                most = min(most, self._taken + URGENT_MORE)
+                if not self._client.has_buffered():
+                    return True
             if len(self._core.batch.readings) >= MOST_READINGS:
                 return False
             before = self._taken
@@ -268,13 +280,17 @@ class Intake:
         except SpoolFull as error:
             log.error("spool.full", error=str(error))
             self._core.counters["spool"]["full"] += 1
-            self._retry_s = time.monotonic() + RETRY_S
-            self._make_room()
+            self._restock_s = time.monotonic() + RESTOCK_S
+            if not error.eased:
+                self._retry_s = time.monotonic() + RETRY_S
+                self._make_room()
             return False
         self._core.committed()
         self._acknowledge()
         self._since_s = None
         self._retry_s = 0.0
+        if self._restock_s is not None and time.monotonic() >= self._restock_s:
+            self._restock_s = None if self._spool.restock() else time.monotonic() + RESTOCK_S
         self._on_committed(written)
         return True
 
@@ -289,7 +305,7 @@ class Intake:
 
     def _make_room(self) -> None:
         try:
-            room = self._spool.make_room(at_least_bytes=1 << 20)
+            room = self._spool.make_room(at_least_bytes=GIVE_WAY_BYTES)
         except SpoolFull:
             return
         if room.lost_readings:

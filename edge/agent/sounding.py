@@ -120,6 +120,18 @@ class Sounding:
         self.sirens.silence(alarms, now_us, **options)
         self.stirred = True
 
+    def silenced(self, now_us: int) -> dict[str, int]:
+        """Alarms that are silenced and until when: what a restart must know."""
+        return {
+            alarm: until_us for alarm, until_us in self.sirens.silenced.items() if until_us > now_us
+        }
+
+    def resume(self, silenced: Mapping[str, int], now_us: int) -> None:
+        """What was silenced before a restart stays so, no longer than it would have at most."""
+        for alarm, until_us in silenced.items():
+            if until_us > now_us:
+                self.sirens.silence([alarm], now_us, (until_us - now_us) / 1_000_000)
+
     # -- tests --------------------------------------------------------------------------------
 
     def weekly_due(self, wall_us: int) -> bool:

@@ -10,7 +10,7 @@ event (a ``Reading``, a ``Tick``, a ``Presence``, new ``Settings``) goes through
 
 Inside: ``decide`` lets time pass and hears the event; ``co``, ``smoke``, ``heat`` and ``trouble`` keep
 their part of the state and set bits of ``causes``; ``settle`` turns bits into alarms; ``words`` says
-why. After a time in which the program did not run, ``resumed`` grants every device a new deadline.
+why. A time in which nobody could be heard counts against no device (``resumed``).
 """
 
 from edge.alarms.decide import Input, Outcome, resumed, step

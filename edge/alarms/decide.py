@@ -78,19 +78,35 @@ def step(state: State, event: Input, now_us: int) -> Outcome:
     return _outcome(Outcome, (new, changes, due if due < NEVER else None))
 
 
-def resumed(state: State, now_us: int) -> State:
-    """The state after a time in which this program did not run: nobody was silent, we were deaf."""
+def resumed(state: State, deaf_since_us: int, now_us: int) -> State:
+    """The state after a time in which nobody could be heard: that time counts against no device.
+
+    The silence that was listened to before goes on counting, so that a box that is off every night
+    still finds out who is lost. But a report may have fallen into the deaf time: if less than a usual
+    interval is left of the deadline, that much is given; in all, since the device was last heard, no
+    more than one deadline.
+    """
     new: State = state.__copy__()
     new.now_us = now = max(state.now_us, now_us)
     if new.heard_us >= 0:
-        new.heard_us = now
+        new.heard_us = _kept_silence(new, min(deaf_since_us, now), now)
     if new.offline_us != NEVER:
-        new.offline_us = now
+        new.offline_us = now - max(0, min(deaf_since_us, now) - new.offline_us)
     for name in ("od_us", "temperature_us"):
         setattr(new, name, max(getattr(new, name), now - new.limits.silent_us // 2))
     trouble.plan_watch(new)
     new.due_us = _due(new)
     return new
+
+
+def _kept_silence(state: State, deaf_since: int, now: int) -> int:
+    """When the device would have been heard last, had there been no deafness; notes what was given."""
+    deadline = state.limits.deadline_us
+    listened = max(0, deaf_since - state.heard_us)
+    wanted = min(state.interval_us or deadline, deadline)
+    given = min(max(0, listened + wanted - deadline), deadline - state.excused_us, listened)
+    state.excused_us += given
+    return now - (listened - given)
 
 
 def _moment(change: Change) -> int:
@@ -147,6 +163,8 @@ def _hear(state: State, reading: Reading, now: int) -> None:
             usual = state.interval_us
             state.interval_us = usual + ((elapsed - usual) >> 3) if usual else elapsed
         state.heard_us = now
+    if state.excused_us:
+        state.excused_us = 0
     if state.causes & _GONE or state.offline_us != NEVER:
         trouble.watch(state, now, heard=True)
         trouble.plan_watch(state)

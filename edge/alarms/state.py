@@ -129,6 +129,9 @@ class Memory(msgspec.Struct, kw_only=True, array_like=True, gc=False):
     battery_low_us: int = NEVER
     battery_due_us: int = 0
 
+    #: of its deadline, what was given for deaf times since it was last heard
+    excused_us: int = 0
+
 
 class State(Memory, kw_only=True, gc=False):
     """Everything ``step`` needs of one detector. A value: ``step`` returns a new one."""

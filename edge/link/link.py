@@ -4,7 +4,9 @@ The events connection carries, first, the snapshot of active alarms, then events
 site's status with its last will, and hears acknowledgements, settings and commands. A raise that waited
 long says nothing about now: an old event is sent only after the city has acknowledged a snapshot that
 was taken after it, so that what is over is known to be over before its raise arrives. The frames
-connection carries frames and nothing else, so that telemetry never stands in an alarm's way.
+connection carries frames and nothing else, so that telemetry never stands in an alarm's way; it begins
+when the city has heard the worst of the snapshot. What is no alarm keeps its queue on the line short
+(``line``), so a new fire finds a thin line nearly empty.
 
 Timeouts here are real seconds: networks do not run faster in a replay.
 """
@@ -24,7 +26,9 @@ import msgspec
 import structlog
 
 from edge.link.age import age_ms
-from edge.link.window import EVENTS_RESEND_CAP_S, RESEND_AFTER_S, RESEND_CAP_S, Window
+from edge.link.line import Line
+from edge.link.listing import PARTS_WINDOW, Listing
+from edge.link.window import EVENTS_RESEND_CAP_S, Window
 from edge.spool import PendingEvent, Spool, SpoolFull
 from edge.wire import topics
 from edge.wire.clock import Clock
@@ -46,7 +50,7 @@ log = structlog.get_logger()
 #: Events under way at once; alarms may use all of it, the lesser classes leave room for them.
 EVENTS_WINDOW = 32
 ROOM_OF_RANK = {0: 32, 1: 24, 2: 20, 3: 20}
-#: Frames under way at once, at most; a thin link gets fewer.
+#: Frames without the city's answer at once, at most; a slow city gets fewer.
 FRAMES_WINDOW = 32
 #: An event that is not known to be younger than this waits for the acknowledgement of a snapshot that
 #: was taken after it; the city takes older ones for history, unless a snapshot lists the alarm.
@@ -55,6 +59,8 @@ YOUNG_MS = 300_000
 MOST_LOOKED_AT = 1000
 #: Snapshots of a connection whose answer is still awaited; an answer to an older one counts no more.
 MAX_NONCES = 100
+#: Frames wait this long for the answer to the snapshot's first part, then go all the same.
+FRAMES_HOLD_S = 3.0
 HEARTBEAT_S = 30.0
 #: A replay's heartbeat comes as often as its clock says, but no more often than this (real seconds).
 HEARTBEAT_LEAST_S = 0.5
@@ -98,6 +104,8 @@ class Ears:
     rejected: Callable[[dict[str, int]], None]
     #: whether the wall clock can be believed
     synced: Callable[[], bool]
+    #: the city knows more than the spool, which goes on under this new epoch
+    restored: Callable[[str], None] = lambda _epoch: None
 
 
 class Link:
@@ -125,14 +133,22 @@ class Link:
         self._rng = rng or random.Random()  # noqa: S311  # jitter, no secret
         self._events = Window(EVENTS_WINDOW, cap_s=EVENTS_RESEND_CAP_S, jitter=self._rng.random)
         self._frames = Window(FRAMES_WINDOW, adaptive=True, jitter=self._rng.random)
+        self._parts = Window(PARTS_WINDOW, jitter=self._rng.random)
+        self._events_line, self._frames_line = Line(), Line()
+        self._listing: Listing | None = None
         self._acks: asyncio.Queue[Ack] = asyncio.Queue()
         self._results: list[CommandResult] = []
-        #: snapshots of this connection that were sent, each with the newest event it includes
+        #: last parts of this connection's snapshots, each with the newest event it includes
         self._nonces: dict[str, int] = {}
         #: events up to this one are included in a snapshot that the city has acknowledged
         self._covered_seq = -1
         self._snapshot_done = asyncio.Event()
         self._snapshot_wanted = asyncio.Event()
+        self._snapshot_moved = asyncio.Event()
+        #: this connection's first part of a snapshot was sent, which events come behind
+        self._snapshot_begun = asyncio.Event()
+        #: the city has the first part of a snapshot of this connection
+        self._listed = asyncio.Event()
         self._events_wake = asyncio.Event()
         self._frames_wake = asyncio.Event()
         self._stopping = asyncio.Event()
@@ -250,21 +266,27 @@ class Link:
 
     async def _events_session(self, client: aiomqtt.Client) -> None:
         self._events.clear()
+        self._events_line.clear()
         self._nonces.clear()
+        self._listing = None
+        self._snapshot_begun.clear()
         self._want_snapshot()
         self._covered_seq = -1
-        for leaf in topics.DOWNLINK_LEAVES:
-            await client.subscribe(topics.site_topic(self._site, leaf), qos=1)
+        wanted = [(topics.site_topic(self._site, leaf), 1) for leaf in topics.DOWNLINK_LEAVES]
         self.connected = True
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._hear(client), name="link-hear")
-                await self._publish(client, "status", self._status("online"), retain=True)
-                tasks.create_task(self._send_snapshots(client), name="link-snapshot")
+                # nothing waits for the broker's word on these: on a thin line that is seconds
+                tasks.create_task(_as_coroutine(client.subscribe(wanted)), name="link-subscribe")
+                online = self._publish(client, "status", self._status("online"), retain=True)
+                tasks.create_task(online, name="link-online")
+                tasks.create_task(self._send_snapshots(client, tasks), name="link-snapshot")
                 tasks.create_task(self._send_heartbeats(client), name="link-heartbeat")
                 tasks.create_task(self._send_events(client, tasks), name="link-send-events")
         finally:
             self.connected = False
+            self._listed.clear()
             if self._stopping.is_set():
                 with contextlib.suppress(aiomqtt.MqttError):
                     await self._publish(client, "status", self._status("offline"), retain=True)
@@ -296,46 +318,80 @@ class Link:
                 acks.append(self._acks.get_nowait())
             try:
                 settled = await asyncio.to_thread(self._spool.acknowledge, acks)
+                if settled.overtaken:
+                    epoch = await asyncio.to_thread(self._spool.renew_epoch)
+                    log.warning("link.spool_overtaken", epoch=epoch)
+                    self._ears.restored(epoch)
             except SpoolFull as error:
                 log.error("link.ack_not_kept", error=str(error))  # it is sent and answered again
                 continue
             if settled.store_changed:
                 log.warning("link.store_changed", store=self._spool.store)
+            if settled.store_changed or settled.overtaken:
                 self._events.clear()
                 self._frames.clear()
                 self._covered_seq = -1  # what the former store knew says nothing of this one
+                self._nonces.clear()
+                self._listing = None
                 self._want_snapshot()
             now_s = time.monotonic()
             self._events.settle(settled.events, now_s)
             self._frames.settle(settled.frames, now_s)
-            answered = [self._nonces[nonce] for nonce in settled.snapshots if nonce in self._nonces]
-            if answered:
-                self._covered_seq = max(self._covered_seq, *answered)
-                self._snapshot_done.set()
+            self._settle_snapshots(settled.snapshots, now_s)
             if settled.rejected:
                 self._ears.rejected(settled.rejected)
             self._wake_both()
+
+    def _settle_snapshots(self, nonces: set[str], now_s: float) -> None:
+        if not nonces:
+            return
+        if self._listing is not None:
+            self._listing.answered(nonces, now_s)
+            if self._listing.is_begun:
+                self._listed.set()
+            if self._listing.is_done:
+                self._covered_seq = max(self._covered_seq, self._listing.last_seq)
+                self._snapshot_done.set()
+        answered = [self._nonces[nonce] for nonce in nonces if nonce in self._nonces]
+        if answered:
+            self._covered_seq = max(self._covered_seq, *answered)
+            self._snapshot_done.set()
+        self._snapshot_moved.set()
 
     def _want_snapshot(self) -> None:
         """The city is to have a new snapshot."""
         self._snapshot_done.clear()
         self._snapshot_wanted.set()
 
-    async def _send_snapshots(self, client: aiomqtt.Client) -> None:
+    async def _send_snapshots(self, client: aiomqtt.Client, tasks: asyncio.TaskGroup) -> None:
         """Whenever one is wanted: the snapshot, again and again until the city has answered one."""
         while True:
             await self._snapshot_wanted.wait()
             self._snapshot_wanted.clear()
-            timeout_s = RESEND_AFTER_S
-            while not self._snapshot_done.is_set():
-                snapshot = self._snapshot()
-                self._nonces[snapshot.nonce] = snapshot.last_seq
+            self._parts.forget()
+            while not self._snapshot_done.is_set() and not self._snapshot_wanted.is_set():
+                self._listing = Listing(await asyncio.to_thread(self._snapshot), self._parts)
+                await self._send_parts(client, tasks, self._listing)
+
+    async def _send_parts(
+        self, client: aiomqtt.Client, tasks: asyncio.TaskGroup, listing: Listing
+    ) -> None:
+        """Until the listing is answered, is not wanted any more or does not move."""
+        while self._listing is listing and not self._snapshot_done.is_set():
+            self._snapshot_moved.clear()
+            if listing.is_stuck(time.monotonic()):
+                return
+            part = listing.due(self._spool.store) if self._events_line.is_free() else None
+            if part is None:
+                await _wait(self._snapshot_moved, listing.next_due_s())
+                continue
+            if part.part == part.parts:
+                self._nonces[part.nonce] = part.last_seq
                 if len(self._nonces) > MAX_NONCES:
                     del self._nonces[next(iter(self._nonces))]
-                await self._publish(client, "snapshot", encode(snapshot))
-                pause_s = timeout_s * (0.75 + 0.5 * self._rng.random())
-                await _wait(self._snapshot_done, time.monotonic() + pause_s)
-                timeout_s = min(timeout_s * 2, RESEND_CAP_S)
+            listing.sent(part, time.monotonic())
+            self._start_bulk(client, tasks, self._events_line, "snapshot", encode(part))
+            self._snapshot_begun.set()
 
     def _snapshot(self) -> Snapshot:
         last_seq, active = self._spool.snapshot()
@@ -367,6 +423,7 @@ class Link:
             await asyncio.sleep(self._heartbeat_s)
 
     async def _send_events(self, client: aiomqtt.Client, tasks: asyncio.TaskGroup) -> None:
+        await self._snapshot_begun.wait()
         while True:
             self._events_wake.clear()
             while self._results:
@@ -376,9 +433,11 @@ class Link:
             self._events.expire(now_s)
             for row in self._chosen_events():
                 self._events.sent(row.seq, now_s)
-                tasks.create_task(
-                    self._publish(client, "event", self._event(row)), name=f"event-{row.seq}"
-                )
+                if row.rank == 0:
+                    publishing = self._publish(client, "event", self._event(row))
+                    tasks.create_task(publishing, name=f"event-{row.seq}")
+                else:
+                    self._start_bulk(client, tasks, self._events_line, "event", self._event(row))
             await _wait(self._events_wake, self._events.next_due_s())
 
     def _chosen_events(self) -> list[PendingEvent]:
@@ -392,9 +451,13 @@ class Link:
             if self._snapshot_done.is_set():
                 self._want_snapshot()
             rows = [row for row in rows if self._may_go(row)][:free]
+        room = self._events_line.limit - self._events_line.under_way
         for row in rows:
             if len(under_way) + len(chosen) >= ROOM_OF_RANK.get(row.rank, 1):
                 break
+            if row.rank and room <= 0 and self._events_line.under_way:
+                break
+            room -= len(row.body)
             chosen.append(row)
         return chosen
 
@@ -418,23 +481,52 @@ class Link:
 
     def _event(self, row: PendingEvent) -> bytes:
         event = _event_decoder.decode(row.body)
-        return encode(msgspec.structs.replace(event, age_ms=self._age_ms(row)))
+        age = self._age_ms(row)
+        return encode(msgspec.structs.replace(event, epoch=self._spool.epoch, age_ms=age))
 
     # -- the frames lane ----------------------------------------------------------------------
 
     async def _frames_session(self, client: aiomqtt.Client) -> None:
         self._frames.clear()
+        self._frames_line.clear()
+        await _wait(self._listed, time.monotonic() + FRAMES_HOLD_S)
         async with asyncio.TaskGroup() as tasks:
             while True:
                 self._frames_wake.clear()
                 now_s = time.monotonic()
                 self._frames.expire(now_s)
-                free = self._frames.free()
+                free = self._frames.free() if self._frames_line.is_free() else 0
                 rows = self._spool.pending_frames(free, self._frames.under_way) if free else []
                 for row in rows:
+                    if not self._frames_line.is_free():
+                        break
                     self._frames.sent(row.seq, now_s)
-                    tasks.create_task(self._publish(client, "frame", row.body), name=f"frame-{row.seq}")
+                    self._start_bulk(client, tasks, self._frames_line, "frame", row.body)
                 await _wait(self._frames_wake, self._frames.next_due_s())
+
+    # -- publishing ---------------------------------------------------------------------------
+
+    def _start_bulk(
+        self,
+        client: aiomqtt.Client,
+        tasks: asyncio.TaskGroup,
+        line: Line,
+        leaf: topics.SiteLeaf,
+        payload: bytes,
+    ) -> None:
+        """Publish what is no alarm, within what the line may hold."""
+        line.sent(len(payload))
+
+        async def publish() -> None:
+            sent_s = time.monotonic()
+            await self._publish(client, leaf, payload)
+            was_free = line.is_free()
+            line.arrived(len(payload), sent_s, time.monotonic())
+            if not was_free and line.is_free():
+                self._snapshot_moved.set()
+                self._wake_both()
+
+        tasks.create_task(publish(), name=f"link-{leaf}")
 
     async def _publish(
         self, client: aiomqtt.Client, leaf: topics.SiteLeaf, payload: bytes, *, retain: bool = False
@@ -448,7 +540,7 @@ class Link:
         )
 
 
-async def _as_coroutine(awaitable: Awaitable[None]) -> None:
+async def _as_coroutine(awaitable: Awaitable[object]) -> None:
     await awaitable
 
 

@@ -29,7 +29,7 @@ class Window:
     """Sequences under way on one lane.
 
     ``limit`` adapts between ``least`` and ``most``: it grows while answers come as quickly as they
-    ever did and shrinks when they come late, so that a thin link's queue stays short.
+    ever did and shrinks when they come late, so that little waits in the broker of a slow city.
     """
 
     def __init__(
@@ -102,6 +102,11 @@ class Window:
     def clear(self) -> None:
         """The connection is gone: everything is to be sent again."""
         self._under_way.clear()
+
+    def forget(self) -> None:
+        """Something else begins: nothing is under way and nobody was late."""
+        self._under_way.clear()
+        self._timeout_s = RESEND_AFTER_S
 
     def _answered(self, took_s: float) -> None:
         if not self._adaptive:

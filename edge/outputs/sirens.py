@@ -116,6 +116,11 @@ class Sirens:
         until_us = now_us + int(min(for_s, MAX_SILENCE_S) * _US_PER_S)
         self._silenced.update(dict.fromkeys(alarms, until_us))
 
+    @property
+    def silenced(self) -> Mapping[str, int]:
+        """Alarms that make no noise, and until when."""
+        return self._silenced
+
     def silence_all(self, now_us: int) -> int:
         """Somebody pressed a siren's button: what sounds now is silenced. How many alarms."""
         self.silence(self._sounding_for, now_us)

@@ -21,19 +21,25 @@ class Acknowledger:
     def __init__(self, db: sqlite3.Connection, site: str, epoch: str, store: str | None) -> None:
         self._db = db
         self._site = site
-        self._epoch = epoch
+        self.epoch = epoch
         self.store = store
         self._next_store = store
         self._former: dict[str, float] = {}
 
-    def apply(self, acks: Sequence[Ack], now_us: int) -> Settled:
-        """Mark rows; nothing of it counts before ``applied``. Other epochs' words are ignored."""
+    def apply(self, acks: Sequence[Ack], now_us: int, last_event_seq: int) -> Settled:
+        """Mark rows; nothing of it counts before ``applied``. Other epochs' words are ignored.
+
+        ``last_event_seq``: the newest event in the spool; the city cannot have a newer one.
+        """
         settled = Settled()
         self._next_store = self.store
         for ack in acks:
-            if ack.site != self._site or ack.epoch != self._epoch:
+            if ack.site != self._site or ack.epoch != self.epoch:
                 continue
             if ack.store != self._next_store and not self._change_store(ack.store, settled):
+                continue
+            if ack.newest_event is not None and ack.newest_event > last_event_seq:
+                settled.overtaken = True
                 continue
             self._mark(ack, now_us, settled)
         return settled

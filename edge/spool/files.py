@@ -99,13 +99,14 @@ def drop_ballast(path: Path) -> bool:
     return existed
 
 
-def take_ballast(path: Path) -> None:
-    """Hold room back again; a full disk is no error here."""
+def take_ballast(path: Path) -> bool:
+    """Hold room back again; False: there is none, which is no error here."""
     ballast = path.with_name(BALLAST_NAME)
     if ballast.exists():
-        return
+        return True
     with contextlib.suppress(OSError), ballast.open("wb") as file:
         try:
             os.posix_fallocate(file.fileno(), 0, BALLAST_BYTES)
         except OSError:
             ballast.unlink(missing_ok=True)
+    return ballast.exists()

@@ -11,6 +11,7 @@ import msgspec
 
 from edge.spool import schema
 from edge.spool.rows import ActiveAlarm, PendingEvent, PendingFrame, Queued
+from edge.wire.frames import decode_frame, encode_frame
 from edge.wire.messages import Alarm
 
 _alarm_decoder = msgspec.json.Decoder(Alarm)
@@ -18,6 +19,11 @@ _alarm_decoder = msgspec.json.Decoder(Alarm)
 
 class Outlook:
     """What is committed and what the city does not have yet. Any thread may ask."""
+
+    #: under which epoch everything is sent
+    epoch: str
+    #: frames up to this one bear a former epoch in their bodies (see ``Spool.renew_epoch``)
+    former_frames: int
 
     def __init__(self, path: Path) -> None:
         self._read_lock = threading.Lock()
@@ -70,7 +76,12 @@ class Outlook:
                 self._reader.execute("SELECT seq, readings, body FROM frame WHERE seq=?", (seq,))
                 for seq in list(dict.fromkeys(mixed))[:limit]
             )
-            return [PendingFrame(*row) for found in rows for row in found]
+            found = [PendingFrame(*row) for answer in rows for row in answer]
+        return [self._renewed(frame) if frame.seq <= self.former_frames else frame for frame in found]
+
+    def _renewed(self, frame: PendingFrame) -> PendingFrame:
+        body = msgspec.structs.replace(decode_frame(frame.body), epoch=self.epoch)
+        return frame._replace(body=encode_frame(body))
 
     def queued_rows(self) -> Queued:
         """What the tables say of how far behind the city is."""

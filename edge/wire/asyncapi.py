@@ -32,7 +32,9 @@ class Leaf(NamedTuple):
 LEAVES: Final[dict[topics.SiteLeaf, Leaf]] = {
     "frame": Leaf(None, False, "A batch of readings; its key is (site, epoch, frames, seq)."),
     "event": Leaf(messages.Event, False, "One transition of an alarm, a device or the site itself."),
-    "snapshot": Leaf(messages.Snapshot, False, "All active alarms, first on every connect."),
+    "snapshot": Leaf(
+        messages.Snapshot, False, "All active alarms, first on every connect; a long list in parts."
+    ),
     "heartbeat": Leaf(messages.Heartbeat, False, "The site's pulse, every 30 s."),
     "status": Leaf(messages.Status, True, "Online, or offline as the last will."),
     "result": Leaf(messages.CommandResult, False, "What became of a command."),

@@ -22,7 +22,7 @@ class Acks:
     lane: Lane
     _stored: dict[tuple[str, str], list[int]] = field(default_factory=dict)
     _rejected: dict[tuple[str, str], dict[int, str]] = field(default_factory=dict)
-    _snapshots: list[tuple[str, str, str]] = field(default_factory=list)
+    _snapshots: list[tuple[str, str, str, int]] = field(default_factory=list)
 
     def stored(self, site: str, epoch: str, seq: int) -> None:
         self._stored.setdefault((site, epoch), []).append(seq)
@@ -30,8 +30,8 @@ class Acks:
     def rejected(self, site: str, epoch: str, seq: int, reason: str) -> None:
         self._rejected.setdefault((site, epoch), {})[seq] = reason[:_MAX_REASON]
 
-    def snapshot(self, site: str, epoch: str, nonce: str) -> None:
-        self._snapshots.append((site, epoch, nonce))
+    def snapshot(self, site: str, epoch: str, nonce: str, newest_event: int) -> None:
+        self._snapshots.append((site, epoch, nonce, newest_event))
 
     def messages(self, store_id: str) -> list[Ack]:
         """One for each site and epoch, and one for each snapshot."""
@@ -51,8 +51,11 @@ class Acks:
             for site, epoch in keys
         ]
         result += [
-            Ack(site=site, epoch=epoch, store=store_id, lane=self.lane, snapshot=nonce)
-            for site, epoch, nonce in self._snapshots
+            Ack(
+                site=site, epoch=epoch, store=store_id, lane=self.lane, snapshot=nonce,
+                newest_event=newest,
+            )
+            for site, epoch, nonce, newest in self._snapshots
         ]
         return result
 

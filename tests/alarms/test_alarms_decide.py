@@ -305,13 +305,54 @@ def test_a_network_that_stutters_is_no_loss() -> None:
     assert detector.wait(3600) == []
 
 
-def test_after_our_own_absence_every_device_has_a_new_deadline() -> None:
+@pytest.mark.parametrize(
+    ("interval_s", "deaf", "lost_s"),
+    [
+        # listened for 100 s of 600, then deaf: 500 s are left
+        (60, [(100, 5000)], 5500),
+        # 30 s were left and a report is due each 60 s: one of them may have fallen into the deaf time
+        (60, [(570, 5000)], 5060),
+        # how often it reports is not known: a whole deadline, but once
+        (None, [(100, 5000)], 5600),
+        (None, [(n * 1000 + 300, n * 1000 + 1000) for n in range(3)], 3300),
+        # off after every 100 s that we listen
+        (60, [(n * 1000 + 100, n * 1000 + 1000) for n in range(5)], 5100),
+        # deaf from the moment it spoke
+        (60, [(0, 5000)], 5600),
+    ],
+)  # fmt: skip
+def test_deaf_times_count_against_nobody_and_a_silence_goes_on_counting(
+    interval_s: float | None, deaf: list[tuple[float, float]], lost_s: float
+) -> None:
     detector = Detector(deadline_s=600.0)
     detector.hear(0, co_ppm=1.0)
-    detector.state = resumed(detector.state, at(5000))
-    detector.wake_us = at(5000)
-    assert detector.wait(5599) == []
-    assert detector.wait(5601) == [("lost", "raise")]
+    detector.state.interval_us = int((interval_s or 0) * S)
+    for since_s, until_s in deaf:
+        assert detector.wait(since_s) == []
+        detector.state = resumed(detector.state, at(since_s), at(until_s))
+        detector.wake_us = at(until_s)
+    assert detector.wait(lost_s - 1) == []
+    assert detector.wait(lost_s + 1) == [("lost", "raise")]
+    detector.hear(lost_s + 2, co_ppm=1.0)
+    assert detector.state.excused_us == 0
+
+
+@given(interval_s=st.integers(1, 600), listened_s=st.integers(1, 700), deaf_s=st.integers(1, 10**6))
+def test_however_often_we_are_deaf_a_lost_device_is_told_within_two_deadlines_of_listening(
+    interval_s: int, listened_s: int, deaf_s: int
+) -> None:
+    detector = Detector(deadline_s=600.0)
+    detector.hear(0, co_ppm=1.0)
+    detector.state.interval_us = interval_s * S
+    now_s = heard_s = 0
+    while "lost" not in detector.active:
+        detector.wait(now_s + listened_s)
+        heard_s += listened_s
+        now_s += listened_s + deaf_s
+        detector.state = resumed(detector.state, at(now_s - deaf_s), at(now_s))
+        detector.wake_us = at(now_s)
+        assert heard_s <= 2 * 600 + 2 * listened_s
+    assert heard_s >= 600
 
 
 @pytest.mark.parametrize(("interval_s", "deadline_s"), [(10.0, 200.0), (600.0, 1800.0)])

@@ -3,7 +3,8 @@
 A drawn edge lives through epochs: it raises, updates and clears alarms, says snapshots, loses its spool
 and begins a new epoch. Its messages then arrive in two drawn orders, repeated at will, those of a lost
 spool partly never, with people acknowledging, resolving and abandoning in between. An edge's first
-snapshot of an epoch arrives before its other messages, as the link guarantees. Then it burns again.
+snapshot of an epoch begins before its other messages, as the link guarantees; a long one comes in
+parts. Then it burns again.
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ class Said(NamedTuple):
     snapshot: tuple[Alarm, ...] | None = None
     at_us: int = 0
     first: bool = False
+    #: with it the snapshot is complete; an earlier part of it lists what is in it
+    whole: bool = True
 
 
 class Life(NamedTuple):
@@ -130,8 +133,26 @@ def arrival(life: Life, lost: set[int], chance: random.Random) -> list[Said]:
         elif number not in lost:
             for _ in range(1 + chance.randrange(2)):
                 mixed.append((opened[said.epoch] + 0.001 + 20 * chance.random(), said))
-    mixed.sort(key=lambda pair: pair[0])
-    return [said for _, said in mixed]
+    parts = [found for at, said in mixed for found in in_parts(at, said, chance)]
+    parts.sort(key=lambda pair: pair[0])
+    return [said for _, said in parts]
+
+
+def in_parts(at: float, said: Said, chance: random.Random) -> list[tuple[float, Said]]:
+    """A snapshot of several alarms in parts, mixed with what else arrives: the last part comes when the
+    others have. At times the connection breaks in between, and the snapshot begins anew.
+    """
+    listed = said.snapshot or ()
+    if len(listed) < 2 or chance.random() < 0.2:
+        return [(at, said)]
+    cut = chance.randrange(1, len(listed))
+    single = [said._replace(snapshot=(alarm,), whole=False) for alarm in listed[:cut]]
+    broken = chance.choices(single, k=chance.randrange(cut + 1))
+    last_at = at + 10 * chance.random()
+    return [
+        *((at + (last_at - at) * chance.random(), part) for part in (*broken, *single)),
+        (last_at, said._replace(snapshot=listed[cut:])),
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -193,7 +214,9 @@ async def deliver(town: Town, home: Home, said: Said, now_us: int) -> None:
             site=home.site, epoch=epoch, nonce=new_id(), at_us=said.at_us, last_seq=0,
             active=[placed(home, alarm) for alarm in said.snapshot or ()],
         )  # fmt: skip
-        await incidents.apply_snapshot(session, snapshot=snapshot, now_us=now_us, new_epoch=False)
+        await incidents.apply_snapshot(
+            session, snapshot=snapshot, now_us=now_us, new_epoch=False, whole=said.whole
+        )
 
 
 async def live_through(

@@ -96,9 +96,10 @@ class City:
                 self.results.append(json.loads(payload))
 
     def _answer_to(self, snapshot: Snapshot) -> Ack:
+        newest = max((seq for epoch, seq in self.events if epoch == snapshot.epoch), default=0)
         return Ack(
             site=self.site, epoch=snapshot.epoch, store=self.store, lane="events",
-            snapshot=snapshot.nonce,
+            snapshot=snapshot.nonce, newest_event=newest,
         )  # fmt: skip
 
     async def answer_snapshots(self) -> None:

@@ -90,7 +90,6 @@ async def site(
 ) -> AsyncIterator[Site]:
     """A site whose link runs from ``start`` to the end of the test."""
     monkeypatch.setattr("edge.link.window.RESEND_AFTER_S", QUICK_S)
-    monkeypatch.setattr("edge.link.link.RESEND_AFTER_S", QUICK_S)
     site = Site(city, broker.port, tmp_path)
     yield site
     site.link.stop()

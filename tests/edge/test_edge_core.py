@@ -248,6 +248,40 @@ def test_a_connection_that_breaks_for_seconds_hides_no_lost_detector(house: Hous
     assert house.commit() == [("raise", "lost")]
 
 
+def test_a_box_that_is_off_every_night_still_tells_who_is_lost(house: House) -> None:
+    house.configure("attic", deadline_s=24 * 3600.0)
+    for _ in range(3):
+        house.wait(8 * HOUR)
+        house.say("attic", co_ppm=1.0)
+        house.commit()
+    told: list[tuple[str, str]] = []
+    days = 0
+    while not told:
+        days += 1
+        assert days <= 3
+        for _ in range(16 * 6):
+            house.wait(HOUR / 6)
+            told += house.commit()
+        house.clock.advance(8 * HOUR)
+        house.reopen()
+    assert told == [("raise", "lost")]
+    assert days == 2
+
+
+def test_the_time_is_written_also_when_nothing_comes(house: House) -> None:
+    house.configure("attic")
+    house.commit()
+    written = 0
+    for _ in range(6 * 60):
+        house.wait(timedelta(minutes=1))
+        if not house.core.batch.is_empty():
+            written += 1
+            house.commit()
+    (time_us,) = house.spool._db.execute("SELECT value FROM meta WHERE key='alarm_now_us'").fetchone()
+    assert house.core.now_us() - time_us <= 660 * US_PER_S
+    assert 30 <= written <= 40
+
+
 def test_a_step_of_the_wall_clock_moves_no_deadline(house: House) -> None:
     house.configure("attic", deadline_s=7200.0)
     house.say("attic", co_ppm=1.0)
@@ -637,6 +671,37 @@ def test_a_command_silences_sirens_and_the_detector_for_a_bounded_time(house: Ho
     assert not obey(house, "silence", ident("attic"), for_s=-1)[0]
     assert not obey(house, "silence", ident("attic"), for_s="long")[0]
     house.wait(timedelta(seconds=601))
+    assert ("hall", "on") in told(house)
+
+
+def test_a_silenced_alarm_stays_silent_over_a_restart_and_no_longer_than_it_would(house: House) -> None:
+    outfit(house, "attic", "hall", sirens=["hall"])
+    house.say("attic", smoke_alarm=True)
+    told(house)
+    obey(house, "silence", ident("attic"), for_s=300)
+    assert told(house) == [("hall", "off")]
+    house.commit()
+    house.clock.advance(timedelta(seconds=100))
+    house.reopen()
+    assert ("hall", "on") not in told(house)
+    house.wait(timedelta(seconds=190))
+    assert ("hall", "on") not in told(house)
+    house.wait(timedelta(seconds=20))
+    assert ("hall", "on") in told(house)
+    house.commit()
+    assert house.spool.silenced() == {}
+
+
+def test_a_new_alarm_after_the_restart_sounds_although_another_is_silenced(house: House) -> None:
+    outfit(house, "attic", "cellar", sirens=["hall"])
+    house.say("attic", smoke_alarm=True)
+    told(house)
+    obey(house, "silence", ident("attic"))
+    told(house)
+    house.commit()
+    house.reopen()
+    told(house)
+    house.say("cellar", smoke_alarm=True)
     assert ("hall", "on") in told(house)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import math
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +22,7 @@ from edge.sources.base import Order
 from edge.spool import Batch, DataFolder, Spool, SpoolDamaged, SpoolFailed, SpoolFull
 from edge.wire.clock import ManualClock, SystemClock
 from edge.wire.messages import Config, encode
+from edge.wire.readings import Reading
 from edge.wire.topics import detector_topic
 from tests.edge.conftest import City
 from tests.servers import until
@@ -140,6 +143,55 @@ def test_an_io_error_is_a_full_disk_only_where_there_is_no_room(
     with pytest.raises(kind):
         spool.commit(Batch())
     spool.close()
+
+
+def test_a_disk_that_somebody_else_fills_costs_no_reading_while_room_is_held_back(
+    tmp_path: Path,
+) -> None:
+    agent = new_agent(tmp_path)
+    spool, intake, core = agent.spool, agent._intake, agent._core
+    arrears = [
+        Reading(detector="d", time_us=number * 7919, co_ppm=math.sin(number))
+        for number in range(20_000)
+    ]
+    spool.commit(Batch(readings=arrears), seal=True)
+    before = spool.queued().readings
+
+    def full(point: str) -> None:
+        if point == "written":
+            error = sqlite3.OperationalError("database or disk is full")
+            error.sqlite_errorcode = sqlite3.SQLITE_FULL
+            raise error
+
+    moments = itertools.count(10**15)
+
+    def say() -> None:
+        payload = b'{"co_ppm":1}'
+        core.take(RawMessage(detector_topic("attic", "reading"), payload, False, next(moments)))
+
+    ballast = spool.path.with_name("ballast")
+    assert ballast.exists()
+    say()
+    spool._probe = full
+    assert not intake._commit()
+    assert not ballast.exists()
+    assert not intake._is_blocked()  # it may try again at once
+    assert spool.queued().readings == before
+    spool._probe = lambda _: None
+    assert intake._commit()
+    assert spool.queued().readings == before + 1
+    intake._restock_s = 0.0
+    say()
+    assert intake._commit()
+    assert ballast.exists()
+    ballast.unlink()
+    say()
+    spool._probe = full
+    assert not intake._commit()
+    assert intake._is_blocked()
+    thinned = before + 2 - spool.queued().readings
+    assert 0 < thinned < before / 2  # no more gives way than the next commit can use
+    assert core.counters["spool"]["thinned_readings"] == thinned
 
 
 def test_the_log_of_a_decoder_that_fails_carries_no_name(
