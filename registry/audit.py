@@ -27,7 +27,7 @@ GENESIS: Final = "0" * 64
 #: Stands for a personal or secret value.
 SEALED: Final = "(sealed)"
 #: PostgreSQL's advisory lock that makes appenders wait for each other; an arbitrary number of ours.
-_CHAIN_LOCK: Final = 7_561_776_101
+CHAIN_LOCK: Final = 7_561_776_101
 #: Entries read at a time by ``verify``.
 _PAGE: Final = 1000
 
@@ -109,7 +109,7 @@ async def append_many(
 ) -> list[AuditEntry]:
     """Add these in their order, all by the same hand; the rows have their ids. As ``append``."""
     if session.get_bind().dialect.name == "postgresql":
-        await session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _CHAIN_LOCK})
+        await session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": CHAIN_LOCK})
     newest = select(AuditEntry.hash).order_by(AuditEntry.id.desc()).limit(1)
     previous = await session.scalar(newest) or GENESIS
     why = (reason or "").strip()[:_MAX_REASON] or None
@@ -130,7 +130,7 @@ async def append_many(
             batch_id=batch_id,
             previous_hash=previous,
         )
-        row.hash = previous = _digest(row)
+        row.hash = previous = digest(row)
         rows.append(row)
     session.add_all(rows)
     await session.flush()
@@ -146,7 +146,7 @@ async def verify(session: AsyncSession, *, head: str | None = None) -> Verdict:
         for entry in page:
             if entry.previous_hash != previous:
                 return Verdict(count, previous, entry.id, "an entry before it is missing or altered")
-            if entry.hash != _digest(entry):
+            if entry.hash != digest(entry):
                 return Verdict(count, previous, entry.id, "its content was altered")
             previous, last_id, count = entry.hash, entry.id, count + 1
             head_seen = head_seen or previous == head
@@ -158,7 +158,8 @@ async def verify(session: AsyncSession, *, head: str | None = None) -> Verdict:
     return Verdict(count, previous)
 
 
-def _digest(entry: AuditEntry) -> str:
+def digest(entry: Any) -> str:
+    """The hash of an entry's content and of the hash before it."""
     content = [
         entry.previous_hash,
         entry.at_us,

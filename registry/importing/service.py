@@ -22,6 +22,7 @@ from edge.wire.identity import new_id
 from registry import audit, editing
 from registry.acts import Act
 from registry.db import Database
+from registry.importing.bulk import insert_many
 from registry.importing.fields import Problem
 from registry.importing.kinds import kind_named
 from registry.importing.kinds.base import Kind, Known
@@ -37,7 +38,7 @@ Mode = Literal["all", "rows"]
 CONTENT: Final = "register_import.content"
 REPAIRS: Final = "register_import.repairs"
 #: Records written at once; below every database's limit of bound values.
-_CHUNK: Final = 500
+_CHUNK: Final = 1_000
 #: What an import of no reason gives as one where the audit asks.
 _UNDO: Final = "undo"
 
@@ -219,13 +220,12 @@ class _Writer:
         }
 
     async def _create(self, chunk: list[Planned]) -> None:
-        records = []
+        rows = []
         for one in chunk:
             defaults = self._kind.defaults(one.columns, self._plan.known)
-            columns = {"id": one.object_id, **defaults, **self._sealed(one.columns)}
-            records.append(self._kind.table(**columns))
-        entries = await editing.create_many(self._session, self._act, records)
-        await self._note(chunk, [entry.id for entry in entries], "created", [None] * len(chunk))
+            rows.append({**defaults, **self._sealed(one.columns), "id": one.object_id})
+        records, audit_ids = await insert_many(self._session, self._act, self._kind.table, rows)
+        await self._note(chunk, audit_ids, "created", [None] * len(chunk))
         await self._after(records, chunk)
 
     async def _after(self, records: Sequence[Any], chunk: list[Planned]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from registry.cameras.models import MIN_RETENTION_H, Camera, CameraModel
@@ -95,14 +96,14 @@ async def _begin_lives(
     session: AsyncSession, known: Known, pairs: Sequence[tuple[Any, dict[str, Any]]]
 ) -> None:
     """A camera that is new begins its life in the state that the table gives."""
-    session.add_all(
-        LifeStep(
-            object_kind="camera", object_id=camera.id, to_state=camera.state, at_us=known.now_us,
-            actor=known.actor, evidence={"import": known.import_id},
-        )
+    steps = [
+        {"object_kind": "camera", "object_id": camera.id, "to_state": camera.state,
+         "at_us": known.now_us, "actor": known.actor, "evidence": {"import": known.import_id}}
         for camera, _ in pairs
         if camera.created_us == known.now_us and camera.version == 1
-    )  # fmt: skip
+    ]  # fmt: skip
+    if steps:
+        await session.execute(insert(LifeStep), steps)
 
 
 CAMERAS: Final = Kind(
