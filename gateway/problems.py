@@ -21,7 +21,11 @@ from starlette.exceptions import HTTPException
 
 from alerts.incidents import IncidentError
 from gateway.door import CSRF_HEADER, BadToken, CsrfMissing
+from registry.audit import ReasonMissing
+from registry.cameras.twins import Held
 from registry.db import DatabaseUnavailable
+from registry.editing import ChangedMeanwhile, values_of
+from registry.evidence import Incomplete
 from registry.files import FileMissing, FileRefused
 from registry.identity import BadLogin, Throttled, WrongCredentials
 from registry.passwords import WeakPassword
@@ -50,6 +54,14 @@ class Problem(BaseModel):
     status: int = Field(examples=[404])
     detail: str | None = None
     errors: list[FieldError] | None = None
+    seen: dict[str, Any] | None = Field(default=None, description="412: the version you read")
+    current: dict[str, Any] | None = Field(default=None, description="412: as it is now")
+    yours: dict[str, Any] | None = Field(
+        default=None, description="412: what you sent; a sealed field is masked"
+    )
+    held_by: dict[str, str] | None = Field(
+        default=None, description="409: `kind`, `id`, `name` of the record that has this already"
+    )
 
 
 @dataclass
@@ -62,6 +74,8 @@ class ProblemError(Exception):
     detail: str | None = None
     errors: list[FieldError] | None = None
     headers: dict[str, str] = field(default_factory=dict)
+    #: further members of the problem, by name
+    more: dict[str, Any] = field(default_factory=dict)
 
 
 def wrong_field(name: str, detail: str) -> ProblemError:
@@ -98,7 +112,32 @@ def _not_found(error: NoSuch) -> ProblemError:
 
 def _conflict(error: Conflict) -> ProblemError:
     errors = [FieldError(field=f"body.{error.field}", detail=str(error))]
-    return ProblemError(409, "conflict", "It contradicts what is recorded", str(error), errors)
+    more = {}
+    if isinstance(error, Held):
+        more["held_by"] = {"kind": error.kind, "id": error.holder_id, "name": error.holder}
+    return ProblemError(
+        409, "conflict", "It contradicts what is recorded", str(error), errors, more=more
+    )
+
+
+def _changed_meanwhile(error: ChangedMeanwhile) -> ProblemError:
+    return ProblemError(
+        412, "changed-meanwhile", "Somebody changed it meanwhile",
+        "look at both versions, and send your change with the new ETag",
+        headers={"ETag": f'"{error.record.version}"'},
+        more={"seen": error.seen, "current": values_of(error.record), "yours": error.wanted},
+    )  # fmt: skip
+
+
+def _incomplete(error: Incomplete) -> ProblemError:
+    errors = [
+        FieldError(field=f"body.{name}" if "." in name else name, detail=f"expected {what}")
+        for name, what in error.missing.items()
+    ]
+    return ProblemError(
+        422, "incomplete", "Something is missing for this step",
+        "evidence is sent with the step; the other fields are the record's own", errors,
+    )  # fmt: skip
 
 
 def _step(error: StepRefused) -> ProblemError:
@@ -156,6 +195,9 @@ _MAKERS: Final[dict[type[Exception], _Maker]] = {
     WeakPassword: lambda error: wrong_field("body.password", str(error)),
     NoSuch: _not_found,
     Conflict: _conflict,
+    ChangedMeanwhile: _changed_meanwhile,
+    Incomplete: _incomplete,
+    ReasonMissing: lambda error: wrong_field("body.reason", str(error)),
     StepRefused: _step,
     FileRefused: lambda error: ProblemError(
         415, "unsupported-media-type", "Unsupported Media Type", str(error)
@@ -184,6 +226,7 @@ def response_of(problem: ProblemError) -> JSONResponse:
         status=problem.status,
         detail=problem.detail,
         errors=problem.errors,
+        **problem.more,
     )
     return JSONResponse(
         body.model_dump(exclude_none=True), problem.status, problem.headers, media_type=MEDIA_TYPE

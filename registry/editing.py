@@ -26,13 +26,23 @@ _BATCH_BYTES: Final = 8
 
 
 class ChangedMeanwhile(Exception):
-    """Somebody changed the record since the editor read it; ``expected`` is the version they read."""
+    """Somebody changed the record since the editor read it.
 
-    def __init__(self, record: Any, expected: int, wanted: Mapping[str, Any] | None = None) -> None:
+    ``expected`` is the version they read and ``seen`` the record at it, where that is known.
+    """
+
+    def __init__(
+        self,
+        record: Any,
+        expected: int,
+        wanted: Mapping[str, Any] | None = None,
+        seen: dict[str, Any] | None = None,
+    ) -> None:
         super().__init__(f"{kind_of(record)} {record.id!r} has version {record.version}")
         self.record = record
         self.expected = expected
         self.wanted = plain(wanted or {})
+        self.seen = seen
 
 
 def kind_of(record: Versioned | type[Versioned]) -> str:

@@ -100,6 +100,21 @@ def within(reach: Reach, *columns: SQLColumnExpression[str | None]) -> list[Colu
     return [or_(false(), *inside)]
 
 
+def within_place(
+    reach: Reach,
+    unit: SQLColumnExpression[str | None],
+    organisation: SQLColumnExpression[str | None],
+) -> list[ColumnElement[bool]]:
+    """As ``within``, for rows that also lie with an organisation."""
+    if reach.everywhere:
+        return []
+    inside = [unit.startswith(code, autoescape=True) for code in reach.unit_codes]
+    for code, owner in reach.owners:
+        mine = organisation == owner
+        inside.append(mine if code is None else mine & unit.startswith(code, autoescape=True))
+    return [or_(false(), *inside)]
+
+
 def etag_of(*parts: Any) -> str:
     """A strong ETag over what can be edited."""
     text = json.dumps(parts, sort_keys=True, default=lambda blob: blob.blob.hex())

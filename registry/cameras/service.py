@@ -88,10 +88,10 @@ def values(camera: Camera) -> dict[str, Any]:
     return {name: getattr(camera, name) for name in FIELDS}
 
 
-async def change_camera(
-    session: AsyncSession, act: Act, keyring: Keyring, camera: Camera, fields: Mapping[str, Any]
+async def prepared(
+    session: AsyncSession, keyring: Keyring, camera: Camera, fields: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Change some of ``FIELDS``; returns what differed."""
+    """The change as the columns take it, checked against everything; nothing is changed yet."""
     if camera.gone_us is not None:
         raise Conflict("id", "it was removed; restore it first")
     normal = normal_fields(keyring, fields)
@@ -101,7 +101,14 @@ async def change_camera(
     if (merged["retention_h"] or 0) >= MIN_RETENTION_H and merged["retention_waiver"]:
         normal["retention_waiver"] = merged["retention_waiver"] = None  # nothing left to waive
     await _check(session, camera, merged, own_id=camera.id)
-    return await editing.change(session, act, camera, normal)
+    return normal
+
+
+async def change_camera(
+    session: AsyncSession, act: Act, keyring: Keyring, camera: Camera, fields: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Change some of ``FIELDS``; returns what differed."""
+    return await editing.change(session, act, camera, await prepared(session, keyring, camera, fields))
 
 
 async def _follow_model(session: AsyncSession, camera: Camera, fields: Mapping[str, Any]) -> None:
