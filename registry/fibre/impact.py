@@ -79,11 +79,6 @@ def cables_in(plant: Plant, routes: Collection[str]) -> list[str]:
     return [cable.id for cable in plant.cables.values() if not set(routes).isdisjoint(cable.routes)]
 
 
-def routes_of(plant: Plant, element: str) -> list[str]:
-    """The routes of a trench or a route's own name."""
-    return [route.id for route in plant.routes.values() if route.unit == element]
-
-
 def impact(network: Network, elements: Collection[str]) -> Impact:
     """Everybody who loses the connection when all of these fail together.
 

@@ -92,6 +92,8 @@ class Network:
         self._risk_of: dict[str, int] = {}
         #: every risk's name, such as ``trench:T1``, by its number
         self.risks: list[str] = []
+        #: the routes that one dig cuts, by its name
+        self.routes_of: dict[str, list[str]] = {}
         self.vertices: dict[str, int] = {}
         self._vertex_risks: list[tuple[int, ...]] = []
         self._root_members: set[int] = set()
@@ -118,6 +120,7 @@ class Network:
     def _gather_vertices(self) -> None:
         for route in self.plant.routes.values():
             self._risk(route.unit)
+            self.routes_of.setdefault(route.unit, []).append(route.id)
         for node in self.plant.nodes:
             self._risk(f"node:{node}")
         for held in self.plant.equipment.values():
@@ -236,6 +239,25 @@ class Network:
         while self.parent[vertex] != _NONE:
             vertex = int(self.parent[vertex])
         return vertex
+
+    @cached_property
+    def anchors(self) -> Ints:
+        """Per subject: the ring vertex (or the root) that its first device hangs on."""
+        anchor = np.arange(self.root + 1, dtype=np.int32)
+        for level in self._levels:
+            anchor[level] = anchor[self.parent[level]]
+        first = [subject.vertices[0] for subject in self.subjects]
+        return np.asarray(anchor[np.array(first, np.int32)])
+
+    @property
+    def ring_links(self) -> list[int]:
+        """Links between ring vertices."""
+        return [int(link) for link in self._core_links]
+
+    @cached_property
+    def ends(self) -> list[tuple[int, int]]:
+        """Per link its two vertices, core devices counted as the root."""
+        return list(zip(self._a.tolist(), self._b.tolist(), strict=True))
 
     def risks_of_vertex(self, vertex: int) -> tuple[int, ...]:
         """A device's own risks: itself and its node."""

@@ -234,3 +234,18 @@ def decide(seconds: Annotated[float, typer.Option(min=0.1)] = 4.0, as_json: _Jso
 
     figures = measure(seconds)
     Report("decide", {"seconds": seconds}, dict(figures)).show(as_json=as_json)
+
+
+@app.command()
+def fibre(
+    cameras: Annotated[
+        int, typer.Option(min=100, help="Connected cameras of the generated city.")
+    ] = 4113,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same city and noise.")] = 1,
+    full: _Full = False,
+    as_json: _Json = False,
+) -> None:
+    """Every span of a generated city cut in turn: is it found? With --full a city of 70,000 cameras."""
+    from utaa.bench.fibre import run_fibre
+
+    run_fibre(cameras=70_000 if full else cameras, seed=seed, teller=Teller()).show(as_json=as_json)
