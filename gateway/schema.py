@@ -80,7 +80,18 @@ async def upgrade(database: Database | str) -> None:
                 await session.commit()
 
 
-def _upgrade(connection: Connection, name: str) -> None:
+async def upgrade_to(database: Database, revision: str) -> None:
+    """Make an empty database's tables as an older program (or this one) had them; nothing is entered.
+
+    For bringing a backup back. Raises ``SchemaError``.
+    """
+    async with database.engine.connect() as plain:
+        connection = await plain.execution_options(utaa_write=True)
+        async with connection.begin():
+            await connection.run_sync(_upgrade, str(database), revision)
+
+
+def _upgrade(connection: Connection, name: str, to: str = "head") -> None:
     revision = _revision_of(connection)
     known = {script.revision for script in ScriptDirectory.from_config(config_of()).walk_revisions()}
     if revision is not None and revision not in known:
@@ -90,8 +101,12 @@ def _upgrade(connection: Connection, name: str) -> None:
         )
     if revision is None and inspect(connection).get_table_names():
         raise SchemaError(f"{name} has tables that no migration of ours made: name an empty database")
+    if to != "head" and to not in known:
+        raise SchemaError(
+            f"revision {to} is newer than this program's {newest()}: use the newer program"
+        )
     if revision != newest():
-        command.upgrade(config_of(connection), "head")
+        command.upgrade(config_of(connection), to)
 
 
 def _revision_of(connection: Connection) -> str | None:

@@ -21,6 +21,7 @@ ROOMS: dict[str, tuple[str, str]] = {
     "registry": ("gateway.registry_commands", "The register: import, check, list; keys and tokens."),
     "alerts": ("alerts.cli", "Who was told what: explain an incident, work on dead letters."),
     "sim": ("firmware_sim.cli", "Detectors and fires that do not exist; replay of recordings."),
+    "backup": ("gateway.backup.commands", "Keep the city, encrypted; bring it back anywhere."),
     "ca": ("gateway.broker.commands:ca", "Certificates of the broker, gateways, sites and devices."),
     "broker": ("gateway.broker.commands:broker", "The broker's rules: who may say and hear what."),
     "bench": ("utaa.bench", "Measure this machine."),
