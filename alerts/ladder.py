@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from sqlalchemy import exists, or_, select
+from sqlalchemy import bindparam, exists, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from alerts import plan
@@ -21,6 +21,11 @@ from edge.wire.clock import US_PER_S
 
 #: So many incidents climb in one transaction; the rest in the next one.
 _CLIMBS_AT_ONCE = 200
+_IS_DUE = (
+    select(Incident.id)
+    .where(Incident.next_rung_us <= bindparam("now_us"), Incident.state == "opened")
+    .limit(1)
+)
 
 
 async def after_failure(
@@ -221,6 +226,11 @@ async def _not_yet_tried(session: AsyncSession, incident: Incident, rule: Rule) 
         )
     )
     return set(rows)
+
+
+async def is_due(session: AsyncSession, now_us: int) -> bool:
+    """Whether there is anything to climb."""
+    return await session.scalar(_IS_DUE, {"now_us": now_us}) is not None
 
 
 async def climb_due(session: AsyncSession, now_us: int, policy: Policy) -> int:

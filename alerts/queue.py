@@ -8,10 +8,10 @@ provider has it. What follows an unknown is the ladder's decision, never a silen
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import and_, exists, func, insert, or_, select, update
+from sqlalchemy import Select, bindparam, exists, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
@@ -68,6 +68,69 @@ def wait_s(priority: int, attempts: int, retry_after_s: float | None, chance: fl
     return max(own, min(retry_after_s or 0.0, plan.give_up_s / 4))
 
 
+class Waiting(NamedTuple):
+    """What waits: the earliest moment by (channel, priority), and whether a worker left anything."""
+
+    earliest: Mapping[tuple[str, int], int]
+    lost: bool
+    #: incidents whose next rung is due
+    climbs: bool = False
+
+    def priorities(self, channel: str, now_us: int) -> list[int]:
+        """The priorities of which anything is due on the channel, the most urgent first."""
+        return sorted(
+            priority
+            for (name, priority), at in self.earliest.items()
+            if name == channel and at <= now_us
+        )
+
+    def channels(self, now_us: int) -> set[str]:
+        """On which channels anything is due."""
+        return {name for (name, _), at in self.earliest.items() if at <= now_us}
+
+    @property
+    def next_us(self) -> int | None:
+        """When the earliest queued delivery is due."""
+        return min(self.earliest.values(), default=None)
+
+
+def _due_statement() -> Select[str]:
+    earlier, told = aliased(Delivery), aliased(Notification)
+    alarm_first = exists().where(
+        earlier.channel_id == Delivery.channel_id,
+        earlier.state.in_(_PENDING_STATES),
+        told.id == earlier.notification_id,
+        told.incident_id == Notification.incident_id,
+        told.message != "all_clear",
+    )
+    return (
+        select(Delivery.id)
+        .join(Notification, Delivery.notification_id == Notification.id)
+        .where(
+            Delivery.state == "queued",
+            Delivery.channel == bindparam("channel"),
+            Delivery.priority == bindparam("priority"),
+            Delivery.due_us <= bindparam("now_us"),
+            or_(Notification.message != "all_clear", ~alarm_first),
+        )
+        .order_by(Delivery.due_us, Delivery.id)
+        .limit(bindparam("most"))
+    )
+
+
+# Made once: putting a statement together costs as much as running it.
+_DUE = _due_statement()
+_DUE_SKIPPING = _DUE.with_for_update(of=Delivery, skip_locked=True)
+_EARLIEST = (
+    select(Delivery.channel, Delivery.priority, func.min(Delivery.due_us))
+    .where(Delivery.state == "queued")
+    .group_by(Delivery.channel, Delivery.priority)
+)
+_LOST = select(
+    exists().where(Delivery.state == "sending", Delivery.lease_until_us < bindparam("now_us"))
+)
+
+
 class Queue:
     """One worker's view of the queue. ``factor`` turns real seconds into the clock's."""
 
@@ -77,53 +140,31 @@ class Queue:
         self._lease_us = int(lease_s * factor * US_PER_S)
         self._skip_locked = skip_locked
 
-    async def has_due(self, session: AsyncSession, now_us: int) -> bool:
-        """Whether there is anything to do: due, or left behind by a worker that died."""
-        return bool(
-            await session.scalar(
-                select(
-                    exists().where(
-                        or_(
-                            and_(Delivery.state == "queued", Delivery.due_us <= now_us),
-                            and_(Delivery.state == "sending", Delivery.lease_until_us < now_us),
-                        )
-                    )
-                )
-            )
-        )
+    async def look(self, session: AsyncSession, now_us: int) -> Waiting:
+        """What there is to do, in two questions whatever the length of the queue."""
+        earliest = {(row[0], row[1]): row[2] for row in await session.execute(_EARLIEST)}
+        lost = await session.scalar(_LOST, {"now_us": now_us})
+        return Waiting(earliest, bool(lost))
 
-    async def next_due_us(self, session: AsyncSession) -> int | None:
-        """When the earliest queued delivery is due."""
-        found: int | None = await session.scalar(
-            select(func.min(Delivery.due_us)).where(Delivery.state == "queued")
-        )
-        return found
-
-    async def claim(self, session: AsyncSession, channel: str, limit: int, now_us: int) -> list[Lease]:
+    async def claim(
+        self,
+        session: AsyncSession,
+        channel: str,
+        limit: int,
+        now_us: int,
+        waiting: Waiting | None = None,
+    ) -> list[Lease]:
         """Take due deliveries of one channel, most urgent first, and start their attempts."""
-        earlier, told = aliased(Delivery), aliased(Notification)
-        alarm_first = exists().where(
-            earlier.channel_id == Delivery.channel_id,
-            earlier.state.in_(_PENDING_STATES),
-            told.id == earlier.notification_id,
-            told.incident_id == Notification.incident_id,
-            told.message != "all_clear",
-        )
-        wanted = (
-            select(Delivery.id)
-            .join(Notification, Delivery.notification_id == Notification.id)
-            .where(
-                Delivery.state == "queued",
-                Delivery.due_us <= now_us,
-                Delivery.channel == channel,
-                or_(Notification.message != "all_clear", ~alarm_first),
-            )
-            .order_by(Delivery.priority, Delivery.due_us, Delivery.id)
-            .limit(limit)
-        )
-        if self._skip_locked:
-            wanted = wanted.with_for_update(of=Delivery, skip_locked=True)
-        ids = list(await session.scalars(wanted))
+        ids: list[str] = []
+        waiting = waiting or await self.look(session, now_us)
+        for priority in waiting.priorities(channel, now_us):
+            if len(ids) < limit:
+                wanted = {
+                    "channel": channel, "priority": priority, "now_us": now_us,
+                    "most": limit - len(ids),
+                }  # fmt: skip
+                due = _DUE_SKIPPING if self._skip_locked else _DUE
+                ids += await session.scalars(due, wanted)
         if not ids:
             return []
         taken = await session.execute(

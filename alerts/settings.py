@@ -36,7 +36,7 @@ class SmtpSettings(BaseModel):
     from_address: str = "utaa@localhost"
     from_name: str = "Утаа"
     timeout_s: Seconds = 15.0
-    concurrency: Annotated[int, Field(ge=1, le=100)] = 8
+    concurrency: Annotated[int, Field(ge=1, le=200)] = 32
     #: a Maildir into which the mail server delivers what comes back to ``from_address``
     bounce_maildir: Path | None = None
 

@@ -1,9 +1,10 @@
 """The worker: finds what is due, sends it, writes down what became of it.
 
-One pass: end the leases of workers that died → climb the ladder → claim due deliveries for each
-channel's free places, most urgent first, their attempts recorded as started → send them side by side →
-record the outcomes in batches, and climb for whom a rung did not reach. A wake-up makes the next pass
-start now, a poll makes sure that a lost wake-up costs a second. Any number of workers may run.
+One pass is one transaction: record the outcomes of what was sent, and climb for whom a rung did not
+reach → end the leases of workers that died → climb the ladder → claim due deliveries for each channel's
+free places, most urgent first, their attempts recorded as started. After it they are sent side by side.
+A wake-up makes the next pass start now, a poll makes sure that a lost wake-up costs a second. Any
+number of workers may run.
 
 All waiting is in real seconds; the moments in the rows are the clock's.
 """
@@ -18,14 +19,12 @@ from pathlib import Path
 from traceback import extract_tb
 
 import structlog
-from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from alerts import ladder, together
 from alerts.channels.base import Channel, Message, Outcome
 from alerts.letters import Letter, write_letters
-from alerts.models import Delivery, Incident
 from alerts.policy import DEFAULT_POLICY, Policy
 from alerts.queue import Lease, Queue, Waiting
 from alerts.settings import WorkerSettings
@@ -86,6 +85,10 @@ class Worker:
             skip_locked=not database.is_sqlite,
         )  # fmt: skip
         self._wake = asyncio.Event()
+        #: somebody else than our own sends has woken us
+        self._fresh = False
+        #: the last pass failed
+        self._in_trouble = False
         self._stopping = False
         self._sending: dict[asyncio.Task[None], str] = {}
         self._ended: list[_Ended] = []
@@ -94,6 +97,7 @@ class Worker:
 
     def wake(self) -> None:
         """There may be something to do now."""
+        self._fresh = True
         self._wake.set()
 
     def stop(self) -> None:
@@ -109,12 +113,14 @@ class Worker:
                 self._wake.clear()
                 try:
                     wait_s = await self._pass()
-                    trouble_wait_s = _TROUBLE_WAIT_S[0]
+                    trouble_wait_s, self._in_trouble = _TROUBLE_WAIT_S[0], False
                 except (DBAPIError, OSError) as error:
+                    self._in_trouble = True
                     log.warning("alerts.database_failed", error=type(error).__name__)
                     wait_s = trouble_wait_s
                     trouble_wait_s = min(2 * trouble_wait_s, _TROUBLE_WAIT_S[1])
                 except Exception as error:
+                    self._in_trouble = True
                     # a fault of ours: alarms of others must still go out, so it is told and tried again
                     log.error("alerts.pass_failed", error=type(error).__name__, where=_where(error))
                     wait_s = trouble_wait_s
@@ -133,7 +139,7 @@ class Worker:
         ended = -1
         for _ in range(_GATHER_STEPS):
             busy = len(self._sending)
-            if self._stopping or not busy or len(self._ended) in (ended, _RECORD_BATCH):
+            if self._stopping or self._fresh or not busy or len(self._ended) in (ended, _RECORD_BATCH):
                 return
             ended = len(self._ended)
             await asyncio.sleep(_GATHER_STEP_S)
@@ -163,29 +169,42 @@ class Worker:
     async def _pass(self) -> float:
         """Do what is due; returns the real seconds until the next pass is worth while."""
         now_us = self._clock.now_us()
-        async with self._database.read() as session:
-            waiting = await self._queue.look(session, now_us)
-            climbs = await _climbs(session, now_us)
-        todo = waiting.lost or climbs or self._startable(waiting, now_us)
-        if not (todo or self._ended):
-            return self._wait_s(waiting)
+        if self._in_trouble:  # what was sent is written down even if something else is broken
+            await self._record_rest()
+        if not (self._fresh or self._ended):
+            async with self._database.read() as session:
+                waiting = await self._look(session, now_us)
+            if not self._todo(waiting, now_us):
+                return self._wait_s(waiting)
+        self._fresh = False
         batch = self._ended[:_RECORD_BATCH]
         async with self._database.write() as session:
             if batch:
                 await self._record(session, batch, now_us)
+            waiting = await self._look(session, now_us)
+            todo = self._todo(waiting, now_us)
             letters = await self._take(session, waiting, now_us) if todo else []
         self._recorded(batch)
         for letter in letters:
             self._start(letter)
         if self._ended or len(letters) >= _CLAIM_BATCH:
             return 0.0
-        # the first send that ends wakes us
-        return self._settings.poll_s if self._sending else 0.0
+        if self._sending:
+            return self._settings.poll_s  # the first send that ends wakes us
+        return self._wait_s(waiting)
 
-    def _startable(self, waiting: Waiting, now_us: int) -> bool:
-        """Whether anything is due for which there is a free place (or no channel at all)."""
-        return any(
-            name not in self._channels or self._free(name) > 0 for name in waiting.channels(now_us)
+    async def _look(self, session: AsyncSession, now_us: int) -> Waiting:
+        waiting = await self._queue.look(session, now_us)
+        return waiting._replace(climbs=await ladder.is_due(session, now_us))
+
+    def _todo(self, waiting: Waiting, now_us: int) -> bool:
+        """Whether there is anything that can be begun now."""
+        return (
+            waiting.lost
+            or waiting.climbs
+            or any(
+                name not in self._channels or self._free(name) > 0 for name in waiting.channels(now_us)
+            )
         )
 
     async def _take(self, session: AsyncSession, waiting: Waiting, now_us: int) -> list[Letter]:
@@ -193,11 +212,15 @@ class Worker:
             lost = await self._queue.expire(session, now_us)
             log.warning("alerts.leases_expired", deliveries=len(lost))
             await ladder.after_failure(session, lost, now_us, self._policy)
-        await ladder.climb_due(session, now_us, self._policy)
+        if waiting.climbs:
+            await ladder.climb_due(session, now_us, self._policy)
+        if waiting.lost or waiting.climbs:
+            waiting = await self._queue.look(session, now_us)
         leases: list[Lease] = []
         for channel in self._channels:
-            if places := self._free(channel):
-                leases += await self._queue.claim(session, channel, min(places, _CLAIM_BATCH), now_us)
+            places = min(self._free(channel), _CLAIM_BATCH)
+            if places > 0:
+                leases += await self._queue.claim(session, channel, places, now_us, waiting)
         letters = []
         if leases:
             letters = await write_letters(
@@ -216,7 +239,7 @@ class Worker:
         """Deliveries on channels that are not set up here: refused, so that somebody sees them."""
         letters = []
         for channel in sorted(waiting.channels(now_us) - self._channels.keys()):
-            for lease in await self._queue.claim(session, channel, _UNSERVED_BATCH, now_us):
+            for lease in await self._queue.claim(session, channel, _UNSERVED_BATCH, now_us, waiting):
                 letters.append(Letter(lease, "", Outcome("refused", "not_configured")))
         return letters
 
@@ -241,11 +264,12 @@ class Worker:
             self._send(letter, letter.message), name=f"alerts.send {letter.lease.delivery_id}"
         )
         self._sending[task] = letter.message.channel
-        task.add_done_callback(self._sent)
+        task.add_done_callback(self._gone)
 
-    def _sent(self, task: asyncio.Task[None]) -> None:
-        del self._sending[task]
-        self._wake.set()
+    def _gone(self, task: asyncio.Task[None]) -> None:
+        """For a task that was cancelled before it began."""
+        if self._sending.pop(task, None) is not None:
+            self._wake.set()
 
     async def _send(self, letter: Letter, message: Message) -> None:
         channel = self._channels[message.channel]
@@ -259,6 +283,8 @@ class Worker:
             # a bug of ours: what was sent is not known; its text might carry an address
             log.error("alerts.channel_failed", channel=message.channel, error=type(error).__name__)
         finally:
+            if (task := asyncio.current_task()) is not None:
+                self._sending.pop(task, None)
             self._end(letter, message.channel, outcome)
 
     def _end(self, letter: Letter, channel: str, outcome: Outcome) -> None:
@@ -304,10 +330,3 @@ def _where(error: Exception) -> str:
     """The place of a fault, without the values that a traceback may show."""
     frames = extract_tb(error.__traceback__)
     return " < ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames[:-4:-1])
-
-
-async def _climbs(session: AsyncSession, now_us: int) -> bool:
-    found = await session.scalar(
-        select(Incident.id).where(Incident.next_rung_us <= now_us, Incident.state == "opened").limit(1)
-    )
-    return found is not None

@@ -1,8 +1,8 @@
 """E-mail over SMTP: STARTTLS, TLS from the start, or (only when asked for) plain.
 
-Connections are kept and used again. The steps are sent one by one, so that it is known whether the
-message was handed over when something breaks: before DATA it may be tried again, after it the outcome
-is unknown. The Message-ID is the delivery's own, so that a repeated delivery is recognised as such.
+Connections are kept and used again. It is known whether the message was handed over when something
+breaks: before its first byte it may be tried again, after it the outcome is unknown. The Message-ID is
+the delivery's own, so that a repeated delivery is recognised as such.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from aiosmtplib.errors import (
     SMTPConnectError,
     SMTPConnectResponseError,
     SMTPException,
-    SMTPResponseException,
     SMTPServerDisconnected,
     SMTPTimeoutError,
 )
 
 from alerts.channels.base import Message, Outcome, scrub
+from alerts.channels.smtp_session import Lost, Refused, Reply, SmtpSession
 from alerts.policy import ULAANBAATAR
 from alerts.settings import SmtpSettings
 from edge.wire.clock import datetime_from_us
@@ -49,7 +49,7 @@ class EmailChannel:
         self.timeout_s = settings.timeout_s
         self._settings = settings
         self._password = password
-        self._idle: list[aiosmtplib.SMTP] = []
+        self._idle: list[SmtpSession] = []
 
     async def send(self, message: Message) -> Outcome:
         """Send it over a kept connection; a kept one that has gone stale is replaced once."""
@@ -60,25 +60,32 @@ class EmailChannel:
         except ValueError:
             return Outcome("refused", "address_invalid")
         while True:
-            kept = bool(self._idle)
+            session = self._kept()
+            kept = session is not None
             try:
-                client = self._idle.pop() if kept else await self._connect()
+                session = session or await self._connect()
             except Exception as error:
                 return self._connect_outcome(error)
-            outcome, stale = await self._send_on(client, message.address, payload)
+            outcome, stale = await self._send_on(session, message.address, payload)
             if not (kept and stale):
                 return outcome
 
+    def _kept(self) -> SmtpSession | None:
+        while self._idle:
+            session = self._idle.pop()
+            if session.usable:
+                return session
+        return None
+
     async def close(self) -> None:
         """Say good-bye to the server on every kept connection."""
-        while self._idle:
-            client = self._idle.pop()
+        while (session := self._kept()) is not None:
             try:
-                await asyncio.wait_for(client.quit(), 1.0)
-            except (SMTPException, OSError, TimeoutError):
-                client.close()
+                await asyncio.wait_for(session.quit(), 1.0)
+            except (Lost, OSError, TimeoutError):
+                session.close()
 
-    async def _connect(self) -> aiosmtplib.SMTP:
+    async def _connect(self) -> SmtpSession:
         settings = self._settings
         client = aiosmtplib.SMTP(
             hostname=settings.host,
@@ -92,10 +99,12 @@ class EmailChannel:
             await client.connect()
             if settings.user:
                 await client.login(settings.user, self._password)
+            if client.is_ehlo_or_helo_needed:  # again after STARTTLS: the server forgot us
+                await client.ehlo()
         except BaseException:
             client.close()
             raise
-        return client
+        return SmtpSession(client)
 
     def _connect_outcome(self, error: Exception) -> Outcome:
         evidence = scrub(str(error), self._password, self._settings.user)
@@ -119,31 +128,28 @@ class EmailChannel:
         raise error
 
     async def _send_on(
-        self, client: aiosmtplib.SMTP, address: str, payload: bytes
+        self, session: SmtpSession, address: str, payload: bytes
     ) -> tuple[Outcome, bool]:
         """The outcome, and whether the connection was found dead before anything was handed over."""
-        handed_over = usable = False
+        usable = False
         try:
-            await client.mail(self._settings.sender_address, options=[f"SIZE={len(payload)}"])
-            await client.rcpt(address)
-            handed_over = True
-            answer = await client.data(payload)
+            async with asyncio.timeout(self.timeout_s):
+                answer = await session.deliver(self._settings.sender_address, address, payload)
             usable = True
-            return Outcome(
-                "accepted", "accepted", scrub(f"{answer.code} {answer.message}", address)
-            ), False
-        except SMTPResponseException as error:
-            usable = error.code != 421 and await _reset(client)
-            return _refusal(error, handed_over, address), False
-        except SMTPTimeoutError:
-            return _lost(handed_over, "timeout"), False
-        except (SMTPServerDisconnected, SMTPException, OSError):
-            return _lost(handed_over, "connection_failed"), not handed_over
+            evidence = scrub(f"{answer.code} {answer.text}", address)
+            return Outcome("accepted", "accepted", evidence), False
+        except Refused as refusal:
+            usable = refusal.reusable
+            return _refusal(refusal.reply, refusal.after_data, address), False
+        except TimeoutError:
+            return _lost(session.handed_over, "timeout"), False
+        except (Lost, OSError):
+            return _lost(session.handed_over, "connection_failed"), not session.handed_over
         finally:
             if usable:
-                self._idle.append(client)
+                self._idle.append(session)
             else:
-                client.close()
+                session.close()
 
 
 def _tls_context(ca_file: Path | None) -> ssl.SSLContext:
@@ -154,18 +160,10 @@ def _lost(handed_over: bool, reason: str) -> Outcome:
     return Outcome("unknown", "answer_lost") if handed_over else Outcome("retry", reason)
 
 
-async def _reset(client: aiosmtplib.SMTP) -> bool:
-    try:
-        await client.rset()
-    except (SMTPException, OSError):
-        return False
-    return True
-
-
-def _refusal(error: SMTPResponseException, after_data: bool, address: str) -> Outcome:
+def _refusal(error: Reply, after_data: bool, address: str) -> Outcome:
     """A reply of 4xx may pass, 5xx will not (RFC 5321 4.2.1; enhanced codes RFC 3463)."""
-    evidence = scrub(f"{error.code} {error.message}", address)
-    enhanced = error.message.split(" ", 1)[0]
+    evidence = scrub(f"{error.code} {error.text}", address)
+    enhanced = error.text.split(" ", 1)[0]
     if error.code < 400:
         return Outcome("retry", "unreadable_answer", evidence)
     if error.code < 500:

@@ -135,8 +135,8 @@ async def test_an_answer_that_comes_too_late_after_the_content_is_unknown(smtp: 
 async def test_a_kept_connection_that_went_stale_is_replaced_unseen(smtp: SmtpServer) -> None:
     channel = EmailChannel(mail_settings(smtp))
     assert (await channel.send(message())).kind == "accepted"
-    assert channel._idle[0].transport is not None
-    channel._idle[0].transport.abort()
+    assert channel._idle[0].usable
+    channel._idle[0]._transport.abort()
     await asyncio.sleep(0)
     assert (await channel.send(message())).kind == "accepted"
     assert len(smtp.mails) == 2

@@ -319,15 +319,15 @@ async def test_one_message_that_cannot_be_written_stops_no_other(
 async def test_a_pass_that_fails_by_a_fault_of_ours_is_tried_again(
     town: Town, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = Queue.has_due
+    original = Queue.look
     faults = iter([True])
 
-    async def has_due(self, session, now_us):  # type: ignore[no-untyped-def]
+    async def look(self, session, now_us):  # type: ignore[no-untyped-def]
         if next(faults, False):
             raise RuntimeError("a bug")
         return await original(self, session, now_us)
 
-    monkeypatch.setattr(Queue, "has_due", has_due)
+    monkeypatch.setattr(Queue, "look", look)
     await town.alarm()
     worker = town.worker(ScriptedChannel())
     task = asyncio.create_task(worker.run())
