@@ -20,11 +20,15 @@ from gateway.api import PREFIX, health, metrics, routers
 from gateway.door import Rooms, check_declared
 from registry.files import MAX_FILE_BYTES
 from registry.identity import Identity
+from registry.importing import bounds
 
 #: A request's body; a bulk registration of 500 detectors is about 100 kB.
 MAX_BODY_BYTES: Final = 1 << 20
 #: Where a whole file is the body, and how long one may be.
-_UPLOADS: Final = ((re.compile(r"/api/v1/specifications/[^/]+/attachments"), MAX_FILE_BYTES),)
+_UPLOADS: Final = (
+    (re.compile(r"/api/v1/specifications/[^/]+/attachments"), MAX_FILE_BYTES),
+    (re.compile(r"/api/v1/imports"), bounds.MAX_FILE_BYTES),
+)
 #: The pages need nothing from elsewhere but map tiles; styles are set by script, not written inline.
 _CSP: Final = (
     "default-src 'self'; img-src 'self' data: https://tile.openstreetmap.org; object-src 'none'; "

@@ -36,6 +36,7 @@ from gateway.api.records import (
     tag,
     time_of,
 )
+from gateway.api.search import Box, Corners, Words, narrowed
 from gateway.door import Asker, allow, need, rooms
 from gateway.problems import ProblemError, documented
 from registry import editing, history
@@ -341,13 +342,18 @@ async def list_cameras(
     state: CameraState | None = None,
     model: ObjectId | None = None,
     number: Text | None = None,
+    q: Words | None = None,
+    bbox: Box | None = None,
+    polygon: Corners | None = None,
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> Page[CameraOut]:
-    """By number; the filters combine (`number`: how it begins)."""
+    """By number, in the alphabet's order; the filters combine (`number`: how it begins)."""
     query = chosen(asker, unit=unit, organisation=organisation, state=state, model=model, number=number)
     async with rooms(request).database.read() as session:
-        listed = await page(session, query, [Camera.number], limit=limit, cursor=cursor)
+        found = await narrowed(session, Camera, q=q, bbox=bbox, polygon=polygon)
+        key = [Camera.sort_key, Camera.id]
+        listed = await page(session, query.where(*found), key, limit=limit, cursor=cursor)
     return Page(items=[_now(row) for row in listed.rows], next=listed.next)
 
 

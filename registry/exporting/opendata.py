@@ -44,8 +44,7 @@ LICENCE: Final = "ODbL-1.0"
 
 @dataclass(frozen=True)
 class OpenCamera:
-    """Everything of a camera that is public. Keys of https://wiki.openstreetmap.org/wiki/Surveillance.
-    """
+    """Everything of a camera that is public. Keys of https://wiki.openstreetmap.org/wiki/Surveillance."""
 
     lat: float
     lon: float
@@ -92,7 +91,7 @@ async def open_cameras(session: AsyncSession) -> AsyncIterator[OpenCamera]:
         for own_id, lat, lon, zone, mount, azimuth, height, form in rows:
             last = own_id
             yield OpenCamera(
-                lat=round(lat, _DIGITS), lon=round(lon, _DIGITS),
+                lat=round(lat or 0.0, _DIGITS), lon=round(lon or 0.0, _DIGITS),
                 surveillance_zone=_ZONES.get(zone or ""), camera_type=_TYPES.get(form or ""),
                 camera_mount=_MOUNTS.get(mount or ""),
                 camera_direction=None if azimuth is None else round(azimuth) % 360, height=height,

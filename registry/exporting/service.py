@@ -126,5 +126,5 @@ async def _names(session: AsyncSession, kind: Kind) -> dict[str, dict[Any, str]]
         if reference.among in sources and reference.field != reference.column:
             own_id, name = sources[reference.among]
             rows = await session.execute(select(own_id, name))
-            found[reference.field] = {key: value for key, value in rows}
+            found[reference.field] = dict(map(tuple, rows))
     return found

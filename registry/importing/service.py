@@ -77,11 +77,16 @@ class Undone:
 
 
 async def upload(
-    session: AsyncSession, keyring: Keyring, act: Act, kind: str, name: str, content: bytes
-) -> RegisterImport:
-    """Keep a file for an import. Raises ``FileRefused`` or ``ValueError`` (kind)."""
+    session: AsyncSession, keyring: Keyring, act: Act, kind: str, name: str, content: bytes,
+    *, checked: bool = False,
+) -> RegisterImport:  # fmt: skip
+    """Keep a file for an import. Raises ``FileRefused`` or ``ValueError`` (kind).
+
+    ``checked``: the caller has read it already.
+    """
     kind_named(kind)
-    read_sheet(content, name)
+    if not checked:
+        read_sheet(content, name)
     record = RegisterImport(
         id=new_id(), kind=kind, file_name=name[:200], sha256=hashlib.sha256(content).hexdigest(),
         size_bytes=len(content), state="uploaded", mode="all", actor=act.actor.id, origin=act.origin,

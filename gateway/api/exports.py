@@ -1,0 +1,80 @@
+"""Exports: a kind of records as a file, streamed; and cameras as open data."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Any, Final, Literal
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import StreamingResponse
+from sqlalchemy import ColumnElement, Select, select
+
+from gateway.api.common import Language, within
+from gateway.api.records import act_of
+from gateway.door import Asker, need, rooms
+from gateway.problems import documented
+from registry import acts
+from registry.exporting.service import Question, export
+from registry.exporting.writers import MEDIA_TYPES
+from registry.importing.kinds import kind_named
+from registry.models import Site
+from registry.rights import Action, require, require_somewhere
+
+router = APIRouter(prefix="/exports", tags=["exports"])
+_Exporter = Annotated[Asker, Depends(need("register.export", by_object=True))]
+KindName = Literal["cameras", "camera-models", "organisations", "households", "detectors", "open-data"]
+_READ: Final[dict[str, Action]] = {
+    "cameras": "camera.read", "camera-models": "camera.read", "organisations": "organisation.read",
+    "households": "household.read", "detectors": "detector.read", "open-data": "camera.read",
+}  # fmt: skip
+_FILES: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "description": "the file",
+        "content": {kind.partition(";")[0]: {} for kind in MEDIA_TYPES.values()},
+    }
+}
+
+
+@router.get(
+    "/{kind}", response_class=StreamingResponse, summary="Export records",
+    responses={**_FILES, **documented(401, 403, 422)},
+)  # fmt: skip
+async def get_export(
+    kind: KindName,
+    request: Request,
+    asker: _Exporter,
+    format: Literal["xlsx", "csv", "geojson"] = "xlsx",
+    language: Language = "mn",
+) -> StreamingResponse:
+    """Under the import's own headings, without personal and secret fields; open data is GeoJSON."""
+    city = rooms(request)
+    wanted: Any = "geojson" if kind == "open-data" else format
+    question = Question(kind, wanted, language, _conditions(asker, kind))
+    async with city.database.write() as session:
+        await acts.record(session, act_of(request, asker), "register.export", "export", kind,
+                          after={"format": wanted})  # fmt: skip
+
+    async def pieces() -> AsyncIterator[bytes]:
+        async with city.database.read() as reading:
+            async for piece in export(reading, question):
+                yield piece
+
+    headers = {"Content-Disposition": f'attachment; filename="{kind}.{wanted}"'}
+    return StreamingResponse(pieces(), media_type=MEDIA_TYPES[wanted], headers=headers)
+
+
+def _conditions(asker: Asker, kind: str) -> list[ColumnElement[bool]]:
+    """What of the kind the asker may read at all."""
+    if kind == "open-data":
+        require(asker.actor, "camera.read")
+        return []
+    reach = require_somewhere(asker.actor, _READ[kind])
+    if reach.everywhere:
+        return []
+    table = kind_named(kind).table
+    if hasattr(table, "unit_code"):
+        return within(reach, table.unit_code)
+    if hasattr(table, "site_id"):
+        inside: Select[Any] = select(Site.id).where(*within(reach, Site.unit_code))
+        return [table.site_id.in_(inside)]
+    return []
