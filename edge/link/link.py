@@ -47,9 +47,13 @@ from edge.wire.messages import (
 
 log = structlog.get_logger()
 
-#: Events under way at once; alarms may use all of it, the lesser classes leave room for them.
-EVENTS_WINDOW = 32
-ROOM_OF_RANK = {0: 32, 1: 24, 2: 20, 3: 20}
+#: Alarms under way at once.
+ALARMS_WINDOW = 32
+#: What is less than an alarm, under way at once at most; a city that answers late gets fewer, so that
+#: a new fire finds little before it in the city's transaction.
+LESSER_WINDOW = 20
+#: So much later than the quickest answer is late (real seconds).
+LESSER_LATE_S = 0.1
 #: Frames without the city's answer at once, at most; a slow city gets fewer.
 FRAMES_WINDOW = 32
 #: An event that is not known to be younger than this waits for the acknowledgement of a snapshot that
@@ -131,9 +135,17 @@ class Link:
         self._ears = ears
         self._heartbeat_s = max(HEARTBEAT_LEAST_S, heartbeat_s / clock.factor)
         self._rng = rng or random.Random()  # noqa: S311  # jitter, no secret
-        self._events = Window(EVENTS_WINDOW, cap_s=EVENTS_RESEND_CAP_S, jitter=self._rng.random)
-        self._frames = Window(FRAMES_WINDOW, adaptive=True, jitter=self._rng.random)
-        self._parts = Window(PARTS_WINDOW, jitter=self._rng.random)
+        jitter = self._rng.random
+        self._alarms = Window(ALARMS_WINDOW, cap_s=EVENTS_RESEND_CAP_S, jitter=jitter)
+        self._lesser = Window(
+            LESSER_WINDOW, adaptive=True, slow_factor=1, slow_margin_s=LESSER_LATE_S,
+            cap_s=EVENTS_RESEND_CAP_S, jitter=jitter,
+        )  # fmt: skip
+        self._frames = Window(FRAMES_WINDOW, adaptive=True, jitter=jitter)
+        self._parts = Window(
+            PARTS_WINDOW, least=1, adaptive=True, slow_factor=1, slow_margin_s=LESSER_LATE_S,
+            jitter=jitter,
+        )  # fmt: skip
         self._events_line, self._frames_line = Line(), Line()
         self._listing: Listing | None = None
         self._acks: asyncio.Queue[Ack] = asyncio.Queue()
@@ -174,7 +186,8 @@ class Link:
 
     def counters(self) -> dict[str, int]:
         """What the link has to tell about itself."""
-        return {"resent_events": self._events.resent, "resent_frames": self._frames.resent}
+        resent = self._alarms.resent + self._lesser.resent
+        return {"resent_events": resent, "resent_frames": self._frames.resent}
 
     def _call(self, function: Callable[[], None]) -> None:
         if self._loop is not None:
@@ -252,7 +265,7 @@ class Link:
             will=will,
             keepalive=KEEPALIVE_S,
             timeout=CONNECT_TIMEOUT_S,
-            max_inflight_messages=2 * EVENTS_WINDOW,
+            max_inflight_messages=2 * ALARMS_WINDOW,
             max_queued_incoming_messages=0,
             max_queued_outgoing_messages=0,
         )
@@ -265,7 +278,7 @@ class Link:
     # -- the events lane ----------------------------------------------------------------------
 
     async def _events_session(self, client: aiomqtt.Client) -> None:
-        self._events.clear()
+        self._clear_events()
         self._events_line.clear()
         self._nonces.clear()
         self._listing = None
@@ -328,14 +341,15 @@ class Link:
             if settled.store_changed:
                 log.warning("link.store_changed", store=self._spool.store)
             if settled.store_changed or settled.overtaken:
-                self._events.clear()
+                self._clear_events()
                 self._frames.clear()
                 self._covered_seq = -1  # what the former store knew says nothing of this one
                 self._nonces.clear()
                 self._listing = None
                 self._want_snapshot()
             now_s = time.monotonic()
-            self._events.settle(settled.events, now_s)
+            self._alarms.settle(settled.events, now_s)
+            self._lesser.settle(settled.events, now_s)
             self._frames.settle(settled.frames, now_s)
             self._settle_snapshots(settled.snapshots, now_s)
             if settled.rejected:
@@ -357,6 +371,10 @@ class Link:
             self._covered_seq = max(self._covered_seq, *answered)
             self._snapshot_done.set()
         self._snapshot_moved.set()
+
+    def _clear_events(self) -> None:
+        self._alarms.clear()
+        self._lesser.clear()
 
     def _want_snapshot(self) -> None:
         """The city is to have a new snapshot."""
@@ -430,35 +448,37 @@ class Link:
                 await self._publish(client, "result", encode(self._results[0]))
                 del self._results[0]
             now_s = time.monotonic()
-            self._events.expire(now_s)
+            self._alarms.expire(now_s)
+            self._lesser.expire(now_s)
             for row in self._chosen_events():
-                self._events.sent(row.seq, now_s)
+                (self._lesser if row.rank else self._alarms).sent(row.seq, now_s)
                 if row.rank == 0:
                     publishing = self._publish(client, "event", self._event(row))
                     tasks.create_task(publishing, name=f"event-{row.seq}")
                 else:
                     self._start_bulk(client, tasks, self._events_line, "event", self._event(row))
-            await _wait(self._events_wake, self._events.next_due_s())
+            dues = (self._alarms.next_due_s(), self._lesser.next_due_s())
+            await _wait(self._events_wake, min((due for due in dues if due is not None), default=None))
 
     def _chosen_events(self) -> list[PendingEvent]:
-        under_way, free = self._events.under_way, self._events.free()
-        if not free:
-            return []
-        chosen: list[PendingEvent] = []
-        rows = self._spool.pending_events(free, under_way)
+        under_way = self._alarms.under_way | self._lesser.under_way
+        free = {True: self._lesser.free(), False: self._alarms.free()}
+        rows = self._spool.pending_events(free[True] + free[False], under_way)
         if not all(self._may_go(row) for row in rows):  # young ones may stand behind those that wait
             rows = self._spool.pending_events(MOST_LOOKED_AT, under_way)
             if self._snapshot_done.is_set():
                 self._want_snapshot()
-            rows = [row for row in rows if self._may_go(row)][:free]
+            rows = [row for row in rows if self._may_go(row)]
+        chosen: list[PendingEvent] = []
         room = self._events_line.limit - self._events_line.under_way
         for row in rows:
-            if len(under_way) + len(chosen) >= ROOM_OF_RANK.get(row.rank, 1):
+            lesser = row.rank > 0
+            if lesser and room <= 0 and self._events_line.under_way:
                 break
-            if row.rank and room <= 0 and self._events_line.under_way:
-                break
-            room -= len(row.body)
-            chosen.append(row)
+            if free[lesser] > 0:
+                free[lesser] -= 1
+                room -= len(row.body) if lesser else 0
+                chosen.append(row)
         return chosen
 
     def _may_go(self, row: PendingEvent) -> bool:

@@ -11,8 +11,8 @@ from edge.spool.rows import RANK_OF_CLASS
 from edge.wire.identity import new_id
 from edge.wire.messages import SNAPSHOT_PART_ALARMS, Alarm, Snapshot
 
-#: Parts under way at once: what an alarm may find before it in the city's transaction.
-PARTS_WINDOW = 2
+#: Parts under way at once, at most: what an alarm may find before it in the city's transaction.
+PARTS_WINDOW = 4
 
 
 def in_parts(snapshot: Snapshot, size: int = SNAPSHOT_PART_ALARMS) -> list[Snapshot]:

@@ -29,7 +29,8 @@ class Window:
     """Sequences under way on one lane.
 
     ``limit`` adapts between ``least`` and ``most``: it grows while answers come as quickly as they
-    ever did and shrinks when they come late, so that little waits in the broker of a slow city.
+    ever did and shrinks when they come late, so that little waits in the broker of a slow city. Late
+    is ``slow_factor`` times the quickest answer and ``slow_margin_s`` more.
     """
 
     def __init__(
@@ -38,13 +39,16 @@ class Window:
         *,
         least: int = 2,
         adaptive: bool = False,
+        slow_factor: float = _SLOW_FACTOR,
+        slow_margin_s: float = _SLOW_MARGIN_S,
         cap_s: float = RESEND_CAP_S,
         jitter: Callable[[], float],
     ) -> None:
         self._most = most
         self._least = least
         self._adaptive = adaptive
-        self._limit = float(max(least, 4) if adaptive else most)
+        self._slow_factor, self._slow_margin_s = slow_factor, slow_margin_s
+        self._limit = float(min(most, max(least, 4)) if adaptive else most)
         self._jitter = jitter
         self._cap_s = cap_s
         self._under_way: dict[int, _UnderWay] = {}
@@ -113,7 +117,7 @@ class Window:
             return
         if self._quickest_s is None or took_s < self._quickest_s:
             self._quickest_s = took_s
-        if took_s > _SLOW_FACTOR * self._quickest_s + _SLOW_MARGIN_S:
+        if took_s > self._slow_factor * self._quickest_s + self._slow_margin_s:
             self._limit = max(self._least, self._limit * 0.9)
         else:
             self._limit = min(self._most, self._limit + 1.0 / self._limit + 0.25)

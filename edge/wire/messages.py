@@ -22,8 +22,8 @@ VERSION = 1
 #: No JSON message of ours is larger: above it is an attack or a bug.
 MAX_MESSAGE_BYTES = 4 << 20
 #: Alarms in one part of a snapshot at most: a few kB, so that an alarm never waits long behind one,
-#: neither on a thin line nor in the city's transaction.
-SNAPSHOT_PART_ALARMS = 25
+#: neither on a thin line nor in the city's transaction (some ms for each).
+SNAPSHOT_PART_ALARMS = 10
 
 AlarmClass = Literal["alarm", "supervisory", "trouble"]
 AlarmKind = Literal[

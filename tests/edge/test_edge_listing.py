@@ -92,7 +92,7 @@ def test_the_last_part_goes_when_all_others_are_answered_whatever_is_lost(
 
 
 def test_a_listing_that_does_not_move_is_taken_anew_and_one_that_moves_goes_on() -> None:
-    listing, _ = new_listing(100)
+    listing = Listing(snapshot(100), Window(2, jitter=lambda: 0.5))
     first, second = listing.due(None), None
     assert first is not None
     listing.sent(first, 0.0)

@@ -1,8 +1,9 @@
 """A connection that can be cut, slowed and thinned: a TCP proxy of one target.
 
 Each direction has its own rate, as a line of that capacity has; the delay is one way, and half of the
-round trip. What waits for its turn waits here, at most ``_BUFFER_BYTES`` a direction, so that the
-sender feels the line as it would a real one.
+round trip. All connections share the line as they share a router: first come, first served. What waits
+for its turn waits here, at most ``_BUFFER_BYTES`` a direction, and the rest with its sender: who fills
+the line makes the others wait, as on a real one.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from typing import Self
 _CHUNK_BYTES = 1460
 #: As much as a modest router holds; the rest waits with the sender.
 _BUFFER_BYTES = 32 * 1024
+#: Chunks of one connection that are on their way, at most; bounds a line without a rate.
+_MOST_CHUNKS = 4096
 
 
 class Proxy:
@@ -83,7 +86,7 @@ class Proxy:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, way: int
     ) -> None:
         """Bytes in order, each chunk at the moment the line lets it out."""
-        waiting: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(_BUFFER_BYTES // _CHUNK_BYTES)
+        waiting: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(_MOST_CHUNKS)
 
         async def deliver() -> None:
             while True:
@@ -96,11 +99,18 @@ class Proxy:
         try:
             with contextlib.suppress(OSError):
                 while data := await reader.read(_CHUNK_BYTES):
+                    while (pause_s := self._too_full_s(way)) > 0:
+                        await asyncio.sleep(pause_s)
                     await waiting.put((self._turn(len(data), way) + self.delay_s, data))
-                    await asyncio.sleep(max(0.0, self._free_s[way] - time.monotonic()))
         finally:
             delivering.cancel()
             await asyncio.gather(delivering, return_exceptions=True)
+
+    def _too_full_s(self, way: int) -> float:
+        """How long until the router has room for another chunk."""
+        if not self.bytes_per_s:
+            return 0.0
+        return self._free_s[way] - time.monotonic() - _BUFFER_BYTES / self.bytes_per_s
 
     def _turn(self, size: int, way: int) -> float:
         """When these bytes have left."""
