@@ -24,6 +24,7 @@ ROOMS: dict[str, tuple[str, str]] = {
     "backup": ("gateway.backup.commands", "Keep the city, encrypted; bring it back anywhere."),
     "ca": ("gateway.broker.commands:ca", "Certificates of the broker, gateways, sites and devices."),
     "broker": ("gateway.broker.commands:broker", "The broker's rules: who may say and hear what."),
+    "supply": ("utaa.supply", "What Utaa is made of, and whether any of it is known to be broken."),
     "bench": ("utaa.bench", "Measure this machine."),
 }
 _OWN = "utaa.commands"
