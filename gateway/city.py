@@ -23,6 +23,7 @@ from gateway.settings import GatewaySettings
 from gateway.stores.base import ReadingStore
 from gateway.stores.opening import open_store
 from registry.db import Database
+from registry.khur.client import Khur
 from registry.models import CityFact
 from registry.sealed import Keyring, ensure_keyring
 
@@ -64,6 +65,8 @@ class City:
     policy: Policy = DEFAULT_POLICY
     #: the channels, and the secrets by which their providers are known
     doors: Doors = field(default_factory=Doors)
+    #: the adapter of the state's data exchange; None: none is set
+    khur: Khur | None = None
     #: called when there are notifications to send; set by whoever runs the worker
     wake_alerts: Callable[[], None] = lambda: None
     #: called when a site's configuration may have changed; set by the ingest worker
@@ -95,6 +98,7 @@ async def open_city(settings: GatewaySettings) -> AsyncIterator[City]:
     readings = open_store(settings)
     metrics = Metrics()
     hub = Hub(metrics)
+    khur = open_khur(settings)
     try:
         await database.check()
         await schema.upgrade(database)
@@ -107,11 +111,22 @@ async def open_city(settings: GatewaySettings) -> AsyncIterator[City]:
             hub=hub,
             metrics=metrics,
             store_id=await ensure_store_id(database),
+            khur=khur,
         )
     finally:
         hub.close()
+        if khur is not None:
+            await khur.close()
         await readings.close()
         await database.close()
+
+
+def open_khur(settings: GatewaySettings) -> Khur | None:
+    """The adapter that the settings name. Raises ``OSError`` where its key cannot be read."""
+    if settings.khur_url is None:
+        return None
+    key = settings.khur_key_file
+    return Khur(settings.khur_url, key.read_text(encoding="ascii").strip() if key else "")
 
 
 async def ensure_store_id(database: Database) -> str:

@@ -28,6 +28,7 @@ from edge.wire.messages import Command
 from gateway.live import Hub
 from registry.db import Database
 from registry.identity import Identity, Known, same_secret
+from registry.khur.client import Khur
 from registry.rights import ANYBODY, Action, Actor, Place, Reach, require, require_somewhere
 from registry.sealed import Keyring
 
@@ -60,6 +61,11 @@ class Rooms(Protocol):
     def policy(self) -> Policy: ...
     @property
     def doors(self) -> Doors: ...
+    @property
+    def khur(self) -> Khur | None:
+        """The adapter of the state's data exchange; None: none is set."""
+        ...
+
     @property
     def data_dir(self) -> Path:
         """The folder of everything the city keeps itself."""

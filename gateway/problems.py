@@ -29,6 +29,7 @@ from registry.evidence import Incomplete
 from registry.files import FileMissing, FileRefused
 from registry.identity import BadLogin, Throttled, WrongCredentials
 from registry.passwords import WeakPassword
+from registry.requests.workflow import PolicyError
 from registry.rights import Forbidden
 from registry.sealed import KeyringError
 from registry.sites import Conflict, NoSuch
@@ -199,6 +200,9 @@ _MAKERS: Final[dict[type[Exception], _Maker]] = {
     Incomplete: _incomplete,
     ReasonMissing: lambda error: wrong_field("body.reason", str(error)),
     StepRefused: _step,
+    PolicyError: lambda error: ProblemError(
+        503, "policy-wrong", "The city's days are none", str(error)
+    ),
     FileRefused: lambda error: ProblemError(
         415, "unsupported-media-type", "Unsupported Media Type", str(error)
     ),

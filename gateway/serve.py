@@ -34,7 +34,7 @@ from gateway.ingest.worker import IngestWorker
 from gateway.settings import GatewaySettings
 from gateway.supervise import Supervisor
 from gateway.upkeep import Upkeep
-from gateway.web import answers, routes
+from gateway.web import answers, codes, routes
 from registry.identity import Identity
 
 #: Open requests get this long to finish; live streams are ended at once.
@@ -130,7 +130,8 @@ async def _run(
 
 
 def _application(city: City, identity: Identity) -> FastAPI:
-    app = create_app(city, identity=identity, extra=[routes.router, answers.router, *outside.routers()])
+    pages = [routes.router, answers.router, codes.router, *outside.routers()]
+    app = create_app(city, identity=identity, extra=pages)
     routes.install(app)
     return app
 

@@ -95,6 +95,10 @@ class GatewaySettings(BaseSettings):
     open_metrics: bool = Field(
         False, description="give /metrics to everybody, without a token: inside one's own network"
     )
+    khur_url: Annotated[str | None, AfterValidator(_http)] = Field(
+        None, description="http://host of the city's adapter of KHUR (docs/khur.md)"
+    )
+    khur_key_file: Path | None = Field(None, description="file with the key the adapter asks for")
     retention_days: int = Field(
         400, ge=1, description="readings older than this are dropped by whole days"
     )

@@ -20,6 +20,7 @@ from firmware_sim import scenario as scenarios
 from firmware_sim.camera.command import camera
 from firmware_sim.errors import SimulatorError
 from firmware_sim.fleet import run_fleet
+from firmware_sim.khur import khur
 from firmware_sim.ledger import Ledger, Summary
 from firmware_sim.link import Broker, broker_from_text, check_reachable
 from firmware_sim.publish import NATIVE, check_json, publish, topic_of
@@ -28,6 +29,7 @@ from firmware_sim.replay import replay
 
 app = typer.Typer(help="Detectors, homes and fires that do not exist.", no_args_is_help=True)
 app.command()(camera)
+app.command()(khur)
 
 
 class Layout(StrEnum):

@@ -19,7 +19,8 @@ class CityRequest(Versioned, Base):
 
     __tablename__ = "city_request"
     EDITED: ClassVar[tuple[str, ...]] = (
-        "unit_code", "state", "due_on", "organisation_id", "answer", "satisfaction",
+        "number", "kind", "subject", "channel", "unit_code", "state", "due_on",
+        "organisation_id", "answer", "satisfaction",
     )  # fmt: skip
     __table_args__ = (Index("ix_city_request_state_due", "state", "due_on"),)
     id: Mapped[str] = mapped_column(String(64), primary_key=True, default=new_id)

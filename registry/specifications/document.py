@@ -45,9 +45,7 @@ _WORDS: Final = {
 _DASH: Final = "—"
 
 
-async def document_data(
-    session: AsyncSession, row: Specification, *, publisher: str, base_url: str
-) -> dict[str, Any]:
+async def document_data(session: AsyncSession, row: Specification, *, base_url: str) -> dict[str, Any]:
     """What the template needs. ``base_url``: where the city's pages are, for the QR code."""
     files = await attachments_of(session, row.id)
     organisation = await session.get(Organisation, row.organisation_id or "")
@@ -59,7 +57,7 @@ async def document_data(
     return {
         "number": row.number,
         "title": row.title,
-        "publisher": publisher,
+        "publisher": organisation.name if organisation else "",
         "stamp": _STAMPS[row.state].upper(),
         "words": _WORDS,
         "facts": _facts(row, organisation, replaced),

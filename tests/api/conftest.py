@@ -23,6 +23,7 @@ from gateway.live import Hub
 from gateway.metrics import Metrics
 from registry.db import Base, Database
 from registry.identity import Identity
+from registry.khur.client import Khur
 from registry.passwords import Passwords
 from registry.sealed import Keyring
 
@@ -44,6 +45,7 @@ class TestCity:
     policy: Policy = DEFAULT_POLICY
     doors: Doors = field(default_factory=Doors)
     data_dir: Path = Path("utaa-data")
+    khur: Khur | None = None
 
     def wake_alerts(self) -> None:
         self.woken.append("alerts")
