@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import sys
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar, get_args
+from typing import Annotated, Any, TypeVar, get_args
 
 import typer
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from alerts import explain as story
+from alerts.console import fail, with_database
 from alerts.dryrun import PolicyError, dry_run, load_policy
+from alerts.duty_cli import duty_app
 from alerts.policy import Hazard, Policy
 from alerts.settings import SettingsError, load_settings
 from alerts.texts.compose import local_time
 from edge.wire.clock import clock_from_text, rfc3339
-from registry.db import Database, DatabaseUnavailable
-from registry.settings import SettingsError as RegistrySettingsError
-from registry.settings import load as load_registry_settings
 
 T = TypeVar("T")
 Config = Annotated[Path | None, typer.Option("--config", help="TOML file; also UTAA_CONFIG")]
 AsJson = Annotated[bool, typer.Option("--json", help="one JSON object a line")]
 
 app = typer.Typer(no_args_is_help=True)
+app.add_typer(duty_app, name="duty", help="Who is on duty for a khoroo or at the city's desk.")
 
 
 @app.callback()
@@ -48,10 +45,10 @@ def explain(
         found = await story.find(session, incident)
         return len(found), await story.timeline(session, found[0].id) if len(found) == 1 else []
 
-    count, lines = _with_database(config, read)
+    count, lines = with_database(config, read)
     if count != 1:
         reason = "no incident has" if count == 0 else "more than one incident has"
-        _fail(f"{reason} an id that begins with {incident!r}; see GET /api/v1/incidents")
+        fail(f"{reason} an id that begins with {incident!r}; see GET /api/v1/incidents")
     for line in lines:
         if as_json:
             _print_json({"at": rfc3339(line.at_us)} | line._asdict())
@@ -63,7 +60,7 @@ def explain(
 @app.command()
 def dead(config: Config = None, as_json: AsJson = False) -> None:
     """List the deliveries that reached nobody and are not tried any more, the newest first."""
-    letters = _with_database(config, story.dead_letters)
+    letters = with_database(config, story.dead_letters)
     for letter in letters:
         if as_json:
             _print_json(letter._asdict())
@@ -88,13 +85,14 @@ def bounce(config: Config = None) -> None:
     async def take(session: AsyncSession) -> bool:
         return await bounces.take_in(session, mail, now_us, policy=_policy(config))
 
-    known = _with_database(config, take, write=True)
+    known = with_database(config, take, write=True)
     print("taken in" if known else "no report on a message of ours; nothing changed")
 
 
 @app.command()
 def reach(
     unit: Annotated[str, typer.Argument(help="a unit's code; without it, everywhere")] = "",
+    khoroo: Annotated[str, typer.Option(help="the same, by name")] = "",
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
@@ -104,9 +102,9 @@ def reach(
     now_us = clock_from_text(os.environ.get("UTAA_CLOCK")).now_us()
 
     async def read(session: AsyncSession) -> list[reachability.HouseholdReach]:
-        return await reachability.of_households(session, now_us, unit_code=unit)
+        return await reachability.of_households(session, now_us, unit_code=khoroo or unit)
 
-    for home in _with_database(config, read):
+    for home in with_database(config, read):
         if as_json:
             _print_json(home._asdict())
         else:
@@ -117,7 +115,7 @@ def _policy(config: Path | None) -> Policy:
     try:
         return load_policy(load_settings(config).policy_file)
     except (PolicyError, SettingsError) as error:
-        _fail(str(error), 2)
+        fail(str(error), 2)
 
 
 @app.command("dry-run")
@@ -129,11 +127,11 @@ def dry_run_command(
 ) -> None:
     """Print who would be told when if such an incident opened now. Nothing is sent."""
     if hazard not in get_args(Hazard):
-        _fail(f"no hazard {hazard!r}; expected one of {', '.join(get_args(Hazard))}", 2)
+        fail(f"no hazard {hazard!r}; expected one of {', '.join(get_args(Hazard))}", 2)
     try:
         chosen = load_policy(policy or load_settings(config).policy_file)
     except (PolicyError, SettingsError) as error:
-        _fail(str(error), 2)
+        fail(str(error), 2)
     for step in dry_run(chosen, hazard, clock_from_text(os.environ.get("UTAA_CLOCK")).now_us()):
         if as_json:
             _print_json(step._asdict())
@@ -148,32 +146,6 @@ def dry_run_command(
             )
 
 
-def _with_database(
-    config: Path | None, work: Callable[[AsyncSession], Awaitable[T]], *, write: bool = False
-) -> T:
-    async def run() -> T:
-        database = Database(load_registry_settings(config).effective_database_url)
-        file = database.engine.url.database
-        if database.is_sqlite and file and not os.path.exists(file):  # noqa: ASYNC240, PTH110
-            _fail(f"no database at {file}; start the gateway once, or name it with --config")
-        try:
-            await database.check()
-            async with database.write() if write else database.read() as session:
-                return await work(session)
-        finally:
-            await database.close()
-
-    try:
-        return asyncio.run(run())
-    except RegistrySettingsError as error:
-        _fail(f"wrong setting: {error}", 2)
-    except DatabaseUnavailable as error:
-        _fail(str(error))
-    except DBAPIError as error:
-        first = str(error.orig).splitlines()[0]
-        _fail(f"the database cannot be read: {first}; start the gateway once, it prepares it")
-
-
 def _clock_time(time_us: int) -> str:
     """Local time to the second."""
     return f"{local_time(time_us)}:{time_us // 1_000_000 % 60:02d}"
@@ -181,8 +153,3 @@ def _clock_time(time_us: int) -> str:
 
 def _print_json(fields: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(fields, ensure_ascii=False) + "\n")
-
-
-def _fail(text: str, code: int = 1) -> NoReturn:
-    typer.echo(f"utaa: {text}", err=True)
-    raise typer.Exit(code)

@@ -8,10 +8,10 @@ its best contact.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
-from sqlalchemy import func, select
+from sqlalchemy import false, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from alerts.models import Delivery, Notification
@@ -74,13 +74,20 @@ def judge(channel: ContactChannel, known: _Known, now_us: int) -> tuple[Standing
 
 
 async def of_households(
-    session: AsyncSession, now_us: int, *, unit_code: str = "", limit: int = MAX_HOUSEHOLDS
-) -> list[HouseholdReach]:
-    """The households of a khoroo (all, without a code), the worst first."""
+    session: AsyncSession, now_us: int, *, unit_code: str = "", within: Sequence[str] | None = None,
+    limit: int = MAX_HOUSEHOLDS,
+) -> list[HouseholdReach]:  # fmt: skip
+    """The households of a khoroo (all, without a code), the worst first.
+
+    ``within``: only those in units whose codes begin so (None: everywhere).
+    """
     place = func.coalesce(Household.unit_code, Site.unit_code)
     query = select(Household, place).join(Site, Site.id == Household.site_id).order_by(Household.label)
     if unit_code:
         query = query.where(place.startswith(unit_code, autoescape=True))
+    if within is not None:
+        inside = (place.startswith(code, autoescape=True) for code in within)
+        query = query.where(or_(false(), *inside))
     rows = await session.execute(query.limit(limit))
     homes: list[tuple[Household, str | None]] = [(row[0], row[1]) for row in rows]
     best: dict[str, tuple[Standing, str]] = {}
@@ -99,6 +106,19 @@ async def of_households(
 async def of_household(session: AsyncSession, household_id: str, now_us: int) -> list[ChannelReach]:
     """Every channel of a household's contacts."""
     return [reach for _, reach in await _channels(session, [household_id], now_us)]
+
+
+async def of_channel(session: AsyncSession, channel_id: str, now_us: int) -> ChannelReach:
+    """One channel, whoever it is of."""
+    channel = await session.get_one(ContactChannel, channel_id)
+    known = (await _known(session, [channel_id])).get(channel_id, _Known(None, None))
+    return ChannelReach(channel_id, channel.contact_id, channel.channel, *judge(channel, known, now_us))
+
+
+def best(channels: Sequence[ChannelReach]) -> tuple[Standing, str]:
+    """How somebody stands who has these channels: as the best of them. Pure."""
+    found = min(channels, key=lambda one: _ORDER.index(one.standing), default=None)
+    return (found.standing, found.reason) if found is not None else ("unreachable", "no_channel")
 
 
 async def _channels(

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from alerts import acknowledge, incidents, reports
 from alerts.models import Consent, Delivery, Incident, Notification
 from alerts.policy import DEFAULT_POLICY, Policy
-from alerts.texts import Catalogues
+from alerts.texts import Catalogues, load_catalogues
 from edge.wire.clock import US_PER_S
 from registry.households import CHANNEL_ADDRESS
 from registry.models import Contact, ContactChannel
@@ -28,6 +28,8 @@ from registry.sealed import Keyring
 CONSENT_TEXT_VERSION = "2026-01"
 How = Literal["link", "page", "office", "import", "messenger"]
 CODE_LIFE_S = 3600
+#: The texts of codes; read once.
+CATALOGUES = load_catalogues()
 _CODE_DIGITS = 6
 #: Five wrong guesses end a code; six digits then cannot be guessed.
 _MAX_GUESSES = 5
@@ -117,6 +119,7 @@ class CodeMessage(NamedTuple):
 
     channel: str
     address: str
+    language: str
     subject: str
     body: str
     short: str
@@ -137,7 +140,7 @@ async def new_code(
     await session.flush()
     say = catalogues.get(contact.language).text
     return CodeMessage(
-        channel.channel, keyring.open(channel.address, CHANNEL_ADDRESS),
+        channel.channel, keyring.open(channel.address, CHANNEL_ADDRESS), contact.language,
         say("verify.subject", code=code), say("verify.body", code=code), say("verify.short", code=code),
     )  # fmt: skip
 

@@ -380,7 +380,7 @@ async def open_household(
             for row in channels
         )
         name = keyring.open(contact.name, CONTACT_NAME)
-        contacts.append(ContactEntry(name, contact.language, entries, contact.id))
+        contacts.append(ContactEntry(name, contact.language, entries, contact.id, contact.role))
     address = keyring.open(household.address, ADDRESS) if household.address else None
     return OpenHousehold(address, tuple(contacts))
 

@@ -22,7 +22,8 @@ KINDS: Final = ("site", "model", "household", "detector")
 #: A flat file: each line names a site, and may bring a home, a contact and a detector.
 CSV_COLUMNS: Final = (
     "site", "site_title", "household", "unit", "address", "lat", "lon", "language",
-    "contact", "contact_language", "email", "source", "detector", "model", "place",
+    "contact", "contact_language", "contact_role", "email", "sms", "voice",
+    "source", "detector", "model", "place",
 )  # fmt: skip
 _HEADER = re.compile(r"\s*(\[\[?)\s*([^\]]+?)\s*\]")
 _KEY = re.compile(r"""\s*(?:"([^"]+)"|'([^']+)'|([A-Za-z0-9_-]+))\s*[.=]""")
@@ -215,7 +216,12 @@ _OF_HOME: Final = {
     "household": "label", "site": "site", "unit": "unit", "address": "address", "lat": "lat",
     "lon": "lon", "language": "language",
 }  # fmt: skip
-_OF_CONTACT: Final = {"contact": "name", "contact_language": "language", "email": "email"}
+_OF_CONTACT: Final = {
+    "contact": "name", "contact_language": "language", "contact_role": "role", "email": "email",
+    "sms": "sms", "voice": "voice",
+}  # fmt: skip
+#: Columns of which any one says that the line brings a contact.
+_SAYS_CONTACT: Final = ("contact", "email", "sms", "voice")
 _OF_DETECTOR: Final = {
     "site": "site", "source": "source", "detector": "address", "model": "model", "place": "place",
     "household": "household",
@@ -236,9 +242,9 @@ def _from_lines(file: str, rows: list[RawRow]) -> list[RawRow]:
         if "household" in row.values:
             home = _part("household", row, _OF_HOME)
             whole = _fold(file, homes, row.values["household"], home, problems)
-            if "contact" in row.values or "email" in row.values:
+            if any(name in row.values for name in _SAYS_CONTACT):
                 whole.values.setdefault("contact", []).append(_part("contact", row, _OF_CONTACT))
-        elif "contact" in row.values or "email" in row.values:
+        elif any(name in row.values for name in _SAYS_CONTACT):
             problems.append(Problem(file, row.line, "household", "expected whose contact this is"))
         if "detector" in row.values or "source" in row.values:
             detectors.append(_part("detector", row, _OF_DETECTOR))

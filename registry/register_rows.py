@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from edge.wire.identity import check_site
-from registry.households import LANGUAGES, ChannelEntry, ContactEntry, normal_address
+from registry.households import CHANNELS, LANGUAGES, ChannelEntry, ContactEntry, normal_address
 from registry.register_file import Problem, RawRow
 from registry.values import check_storable
 
@@ -135,7 +135,7 @@ COLUMNS: Final[dict[str, dict[str, Parse]]] = {
     },
     "contact": {
         "name": _text(200, 1),
-        "language": _one_of(*LANGUAGES),
+        "language": _one_of(*LANGUAGES), "role": _one_of("resident", "neighbour"),
     },
     "detector": {
         "site": _site, "source": _text(40, 1), "address": _text(200, 1),
@@ -152,7 +152,7 @@ _REQUIRED: Final[dict[str, tuple[str, ...]]] = {
 #: Columns that hold rows of their own, or addresses; read apart.
 _NESTED: Final[dict[str, tuple[str, ...]]] = {
     "household": ("contact", "detector"),
-    "contact": ("email", "webpush"),
+    "contact": tuple(CHANNELS),
 }
 
 
@@ -234,7 +234,9 @@ class Checker:
                     self.problem(raw, channel, str(error))
         if len(self.problems) > before:
             return None
-        return ContactEntry(row.values["name"], row.values.get("language", "mn"), tuple(channels))
+        language = row.values.get("language", "mn")
+        role = row.values.get("role")
+        return ContactEntry(row.values["name"], language, tuple(channels), role=role)
 
     def _twice(self, rows: list[Row], *columns: str) -> None:
         seen: dict[tuple[Any, ...], int] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, Field, model_validator
@@ -37,6 +37,7 @@ from gateway.problems import documented
 from registry import audit
 from registry.households import (
     CHANNEL_ADDRESS,
+    CHANNELS,
     ChannelEntry,
     ContactEntry,
     change_household,
@@ -65,7 +66,7 @@ MAX_CHANNELS = 10
 class ChannelIn(Wanted):
     """One way to reach a contact."""
 
-    channel: Annotated[str, Field(examples=["email"], description="`email` or `webpush`")]
+    channel: Annotated[str, Field(examples=["email"], description=f"one of {', '.join(CHANNELS)}")]
     address: Annotated[str, Field(max_length=4000, repr=False, examples=["kontakt@example.org"])]
 
     @model_validator(mode="after")
@@ -80,6 +81,10 @@ class ContactIn(Wanted):
     id: ObjectId | None = None
     name: Annotated[str, Field(min_length=1, max_length=200, repr=False)]
     language: Language = "mn"
+    role: Literal["resident", "neighbour"] | None = Field(
+        default=None,
+        description="a neighbour is told when nobody at home has answered; left out: as it was",
+    )
     channels: Annotated[list[ChannelIn], Field(max_length=MAX_CHANNELS, default_factory=list)]
 
 
@@ -118,6 +123,8 @@ class ChannelOut(BaseModel):
         default=None,
         description="why nothing is sent there any more; enter the address again to revive it",
     )
+    verified_at: str | None = None
+    muted: bool = Field(default=False, description="only fire and CO go there")
 
 
 class ContactOut(BaseModel):
@@ -125,6 +132,7 @@ class ContactOut(BaseModel):
 
     id: str
     position: int
+    role: str = Field(examples=["resident"])
     language: str
     channels: list[ChannelOut]
 
@@ -162,6 +170,7 @@ class OpenContact(BaseModel):
 
     id: str | None
     name: str
+    role: str = "resident"
     language: str
     channels: list[OpenChannel]
 
@@ -183,7 +192,7 @@ def _plain(household: Household) -> dict[str, Any]:
 
 def _etag(household: Household, contacts: _Contacts) -> str:
     people = [
-        [row.id, row.position, row.language, row.name, [channel.id for channel in channels]]
+        [row.id, row.position, row.role, row.language, row.name, [channel.id for channel in channels]]
         for row, channels in contacts
     ]
     return etag_of("household", household.id, _plain(household), household.address, people)
@@ -198,22 +207,26 @@ def _out(household: Household) -> HouseholdOut:
     )
 
 
-def _full(household: Household, contacts: _Contacts, keyring: Keyring) -> HouseholdFull:
-    def channel(row: ContactChannel) -> ChannelOut:
-        address = keyring.open(row.address, CHANNEL_ADDRESS)
-        return ChannelOut(
-            id=row.id,
-            channel=row.channel,
-            masked=masked(row.channel, address),
-            dead_reason=row.dead_reason if row.dead_us is not None else None,
-        )
+def channel_out(row: ContactChannel, keyring: Keyring) -> ChannelOut:
+    """A channel as everybody in the office sees it."""
+    return ChannelOut(
+        id=row.id,
+        channel=row.channel,
+        masked=masked(row.channel, keyring.open(row.address, CHANNEL_ADDRESS)),
+        dead_reason=row.dead_reason if row.dead_us is not None else None,
+        verified_at=at(row.verified_us),
+        muted=row.muted_us is not None,
+    )
 
+
+def _full(household: Household, contacts: _Contacts, keyring: Keyring) -> HouseholdFull:
     people = [
         ContactOut(
-            id=row.id, position=row.position, language=row.language, channels=list(map(channel, ways))
+            id=row.id, position=row.position, role=row.role, language=row.language,
+            channels=[channel_out(way, keyring) for way in ways],
         )
         for row, ways in contacts
-    ]
+    ]  # fmt: skip
     return HouseholdFull(**_out(household).model_dump(), contacts=people)
 
 
@@ -224,6 +237,7 @@ def _entries(contacts: list[ContactIn]) -> list[ContactEntry]:
             contact.language,
             tuple(ChannelEntry(way.channel, way.address) for way in contact.channels),
             contact.id,
+            contact.role,
         )
         for contact in contacts
     ]
@@ -314,6 +328,7 @@ async def open_one(household_id: ObjectId, request: Request, asker: _Opener) -> 
             OpenContact(
                 id=contact.id,
                 name=contact.name,
+                role=contact.role or "resident",
                 language=contact.language,
                 channels=[
                     OpenChannel(id=way.id, channel=way.channel, address=way.address)
