@@ -14,12 +14,13 @@ import os
 import resource
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import func, insert, select
@@ -31,12 +32,13 @@ from alerts.channels.email import EmailChannel
 from alerts.channels.vapid import b64url, ensure_vapid
 from alerts.channels.webpush import WebPushChannel
 from alerts.models import Delivery, Incident
-from alerts.policy import CLASS_OF_HAZARD
+from alerts.openings import Said, apply_alarms
+from alerts.policy import DEFAULT_POLICY
 from alerts.settings import SmtpSettings, WebPushSettings, WorkerSettings
 from alerts.worker import Worker
 from edge.wire.clock import SystemClock
 from edge.wire.identity import detector_id, new_id
-from edge.wire.messages import Alarm
+from edge.wire.messages import Alarm, AlarmKind
 from registry.db import Base, Database
 from registry.households import ADDRESS, CHANNEL_ADDRESS, CONTACT_NAME
 from registry.models import Contact, ContactChannel, Detector, Household, Site
@@ -70,6 +72,9 @@ class StormFigures:
     planned_late_s: float
     cpu_s: float
     peak_rss_mb: float
+    #: of the troubles that were due before the first fire
+    troubles_told: int
+    receivers_cpu_s: float
 
 
 @dataclass(frozen=True)
@@ -81,17 +86,25 @@ class _Home:
 
 async def storm(
     folder: Path, *, households: int = 5000, contacts: int = 3, spread_s: float = 60.0,
-    database_url: str | None = None,
+    database_url: str | None = None, troubles: int = 0,
+    progress: Callable[[int], None] = lambda _told: None,
 ) -> StormFigures:  # fmt: skip
     """Raise one alarm per home, evenly over ``spread_s``, and tell everybody.
 
-    Every third contact of a home has a browser, the others an e-mail address.
+    Every third contact of a home has a browser, the others an e-mail address. ``troubles`` of so many
+    further homes with one contact each are due when it begins. ``progress`` hears how many were told.
     """
     notes = folder / "accepted.txt"
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    children_s = before.ru_utime + before.ru_stime
     async with _sinks(notes) as (smtp_port, push_port), _city(folder, database_url) as city:
         database, keyring = city
         homes = await _fill(database, keyring, households, contacts, push_port)
+        weary = await _fill(
+            database, keyring, troubles, 1, push_port, name="trouble"
+        )  # fmt: skip
         clock = SystemClock()
+        await _be_in_trouble(database, weary, clock)
         worker = Worker(
             database, _channels(folder, smtp_port, push_port), clock, WorkerSettings(poll_s=0.2),
             keyring=keyring, public_url="https://utaa.example",
@@ -99,7 +112,7 @@ async def storm(
         running = asyncio.create_task(worker.run())
         cpu_before_s = time.process_time()
         due, late_s = await _raise_all(database, homes, spread_s, clock, worker)
-        await _until_told(notes, households * contacts)
+        await _until_told(notes, households * contacts + troubles, progress)
         cpu_s = time.process_time() - cpu_before_s
         worker.stop()
         await running
@@ -107,7 +120,9 @@ async def storm(
         async with database.read() as session:
             accepted = select(func.count()).where(Delivery.state == "accepted")
             deliveries = await session.scalar(accepted) or 0
-    return _figures(notes, homes, due, contacts, spread_s, count, deliveries, late_s, cpu_s)
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    told = _figures(notes, homes, due, contacts, spread_s, count, deliveries, late_s, cpu_s)
+    return replace(told, receivers_cpu_s=spent.ru_utime + spent.ru_stime - children_s)
 
 
 async def dead_site_storm(folder: Path, *, households: int = 5000) -> tuple[int, int]:
@@ -159,7 +174,7 @@ async def _city(folder: Path, database_url: str | None) -> AsyncIterator[tuple[D
 
 async def _fill(
     database: Database, keyring: Keyring, households: int, contacts: int, push_port: int,
-    *, homes_per_site: int = _HOMES_PER_SITE,
+    *, homes_per_site: int = _HOMES_PER_SITE, name: str = "site",
 ) -> list[_Home]:  # fmt: skip
     public_key = ec.generate_private_key(ec.SECP256R1()).public_key()
     point = public_key.public_bytes(
@@ -171,7 +186,7 @@ async def _fill(
     }  # fmt: skip
     homes = []
     for number in range(households):
-        site = f"site-{number // homes_per_site}"
+        site = f"{name}-{number // homes_per_site}"
         if number % homes_per_site == 0:
             rows[Site].append(
                 {"id": site, "title": site, "unit_code": "111624", "config_version": 1,
@@ -179,7 +194,7 @@ async def _fill(
             )  # fmt: skip
         home_id, detector = new_id(), detector_id(site, "native", f"d{number}")
         rows[Household].append(
-            {"id": home_id, "label": f"home-{number}", "site_id": site, "unit_code": "111624",
+            {"id": home_id, "label": f"{name}-home-{number}", "site_id": site, "unit_code": "111624",
              "address": keyring.seal(f"Жишээ гудамж {number}", ADDRESS), "language": "mn",
              "created_us": 0}
         )  # fmt: skip
@@ -190,7 +205,8 @@ async def _fill(
         keys = []
         for position in range(1, contacts + 1):
             browser = position % 3 == 0
-            key = f"/push/{number}-{position}" if browser else f"h{number}-{position}@example.org"
+            who = f"{name}{number}-{position}"
+            key = f"/push/{who}" if browser else f"{who}@example.org"
             address = key
             if browser:
                 endpoint = f"http://127.0.0.1:{push_port}{key}"
@@ -204,14 +220,30 @@ async def _fill(
                 {"id": new_id(), "contact_id": contact_id,
                  "channel": "webpush" if browser else "email",
                  "address": keyring.seal(address, CHANNEL_ADDRESS),
-                 "address_fingerprint": f"{number}-{position}"}
+                 "address_fingerprint": who}
             )  # fmt: skip
             keys.append(key)
         homes.append(_Home(site, detector, tuple(keys)))
     async with database.write() as session:
         for model, entries in rows.items():
-            await session.execute(insert(model), entries)
+            if entries:
+                await session.execute(insert(model), entries)
     return homes
+
+
+async def _be_in_trouble(database: Database, homes: Sequence[_Home], clock: SystemClock) -> None:
+    """Every one of these homes has a weak battery, and a city that tells of it at once."""
+    at_once = msgspec.structs.replace(
+        DEFAULT_POLICY.trouble, hours=None, collect_s=0, at_most_every_s=0
+    )
+    policy = msgspec.structs.replace(DEFAULT_POLICY, trouble=at_once)
+    for start in range(0, len(homes), _EVENTS_AT_ONCE):
+        part = homes[start : start + _EVENTS_AT_ONCE]
+        said = [
+            _said(home, f"t{start + n}", "low_battery", clock.now_us()) for n, home in enumerate(part)
+        ]
+        async with database.write() as session:
+            await apply_alarms(session, said, now_us=clock.now_us(), policy=policy)
 
 
 async def _raise_all(
@@ -229,30 +261,29 @@ async def _raise_all(
         if not batch:
             await asyncio.sleep(max(0.0, due[done] - time.time()))
             continue
+        said = [_said(homes[n], f"a{n}", "smoke", int(due[n] * 1e6)) for n in batch]
         async with database.write() as session:
-            for number in batch:
-                await _one(session, homes[number], number, due[number], clock)
+            await apply_alarms(session, said, now_us=clock.now_us())
         worker.wake()
         done = batch[-1] + 1
         await asyncio.sleep(0)
     return due, time.time() - due[-1]
 
 
-async def _one(session: Any, home: _Home, number: int, due_s: float, clock: SystemClock) -> None:
+def _said(home: _Home, alarm_id: str, kind: AlarmKind, raised_us: int) -> Said:
     alarm = Alarm(
-        id=f"a{number}", kind="smoke", detector=home.detector, raised_us=int(due_s * 1e6), revision=1,
+        id=alarm_id, kind=kind, detector=home.detector, raised_us=raised_us, revision=1,
         reason="optical density",
     )  # fmt: skip
-    await incidents.apply_alarm(
-        session, site_id=home.site, epoch=_EPOCH, alarm=alarm, transition="raise", age_ms=0,
-        clock_synced=True, now_us=clock.now_us(),
-    )  # fmt: skip
+    return Said(home.site, _EPOCH, alarm, "raise", 0, True)
 
 
-async def _until_told(notes: Path, wanted: int) -> None:
+async def _until_told(notes: Path, wanted: int, progress: Callable[[int], None]) -> None:
     end = time.monotonic() + _PATIENCE_S
     while time.monotonic() < end:
-        if len({line.split()[1] for line in _lines(notes)}) >= wanted:
+        told = len({line.split()[1] for line in _lines(notes)})
+        progress(told)
+        if told >= wanted:
             return
         await asyncio.sleep(0.5)
 
@@ -264,9 +295,7 @@ def _lines(notes: Path) -> list[str]:
 async def _count(database: Database) -> int:
     async with database.read() as session:
         found = await session.scalar(
-            select(func.count())
-            .select_from(Incident)
-            .where(Incident.alarm_class.in_({CLASS_OF_HAZARD["fire"], CLASS_OF_HAZARD["site"]}))
+            select(func.count()).select_from(Incident).where(Incident.hazard.in_(("fire", "site")))
         )
     return found or 0
 
@@ -293,6 +322,7 @@ def _figures(
         median_s=_at(delays, 0.5), p99_s=_at(delays, 0.99), slowest_s=_at(delays, 1.0),
         within_10_s=sum(delay <= 10.0 for delay in delays) / wanted, doubled=doubled,
         incidents=count, planned_late_s=late_s, cpu_s=cpu_s, peak_rss_mb=rss_mb,
+        troubles_told=sum(key.startswith("trouble") for key in accepted), receivers_cpu_s=0.0,
     )  # fmt: skip
 
 

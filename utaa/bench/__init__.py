@@ -80,6 +80,52 @@ def alarm(
 
 
 @app.command()
+def storm(
+    households: Annotated[int, typer.Option(min=1, help="Homes that burn.")] = 1000,
+    contacts: Annotated[int, typer.Option(min=1, help="People of each home.")] = 3,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Within this time.")] = 12.0,
+    troubles: Annotated[int, typer.Option(min=0, help="Troubles told meanwhile.")] = 500,
+    full: _Full = False,
+    as_json: _Json = False,
+    folder: _Folder = None,
+) -> None:
+    """Thousands of homes burn within a minute: when is everybody told, and does memory hold?"""
+    from utaa.bench.storm import run_storm
+
+    _run(
+        lambda path, teller: run_storm(
+            folder=path, teller=teller, households=5000 if full else households, contacts=contacts,
+            seconds=60.0 if full else seconds, troubles=1000 if full else troubles,
+        ),
+        folder,
+        as_json,
+    )  # fmt: skip
+
+
+@app.command()
+def overload(
+    seconds: Annotated[float, typer.Option(min=4)] = 30.0,
+    times: Annotated[float, typer.Option(min=1, help="Times what the machine takes.")] = 10.0,
+    alarms_per_s: Annotated[float, typer.Option(min=0.1)] = 10.0,
+    sites: Annotated[int, typer.Option(min=1, max=50, help="Agents and brokers of their own.")] = 2,
+    full: _Full = False,
+    as_json: _Json = False,
+    folder: _Folder = None,
+) -> None:
+    """Ten times the telemetry that the city can take, and fires in the midst of it; full: 5 minutes."""
+    from utaa.bench.overload import run_overload
+
+    _run(
+        lambda path, teller: run_overload(
+            folder=path, teller=teller, seconds=300.0 if full else seconds, times=times,
+            alarms_per_s=alarms_per_s, sites=sites,
+        ),
+        folder,
+        as_json,
+    )  # fmt: skip
+
+
+@app.command()
 def ingest(
     rows: Annotated[
         int, typer.Option(min=1, help="Stop when so many readings are stored.")
@@ -114,16 +160,33 @@ def chaos(
     servers: Annotated[
         bool, typer.Option(help="InfluxDB and PostgreSQL instead of SQLite; they are killed too.")
     ] = False,
-    full: _Full = False,
+    progress: Annotated[
+        Path | None,
+        typer.Option(help="Rounds of ten cycles, a line in this file for each; goes on behind them."),
+    ] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="200 cycles in rounds, every second one with --servers.")
+    ] = False,
     as_json: _Json = False,
     folder: _Folder = None,
 ) -> None:
     """Kill, cut and fill at random moments; afterwards everything must be there exactly once."""
     from utaa.bench.chaos import run_chaos
+    from utaa.bench.rounds import run_rounds
 
+    if full or progress is not None:
+        _run(
+            lambda path, teller: run_rounds(
+                folder=path, teller=teller, cycles=200 if full else cycles, seed=seed,
+                stores="mixed" if full else "servers" if servers else "sqlite", progress=progress,
+            ),
+            folder,
+            as_json,
+        )  # fmt: skip
+        return
     _run(
         lambda path, teller: run_chaos(
-            folder=path, teller=teller, cycles=200 if full else cycles, seed=seed, servers=servers
+            folder=path, teller=teller, cycles=cycles, seed=seed, servers=servers
         ),
         folder,
         as_json,

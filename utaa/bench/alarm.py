@@ -9,10 +9,12 @@ live in this process and share one clock.
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import func, select
 
@@ -36,7 +38,7 @@ _START_S = 90.0
 
 
 @dataclass
-class _Fire:
+class Fire:
     """Detectors of one run, and what became of each alarm (by the detector's number)."""
 
     sites: int
@@ -69,7 +71,7 @@ async def run_alarm(
     sites: int,
 ) -> Report:
     """Raises ``ServerError`` or ``TimeoutError`` with one line for the user."""
-    fire = _Fire(sites, round(readings_per_s * _ROUND_S))
+    fire = Fire(sites, round(readings_per_s * _ROUND_S))
     report = Report(
         "alarm",
         {"seconds": seconds, "readings_per_s": readings_per_s, "alarms_per_s": alarms_per_s,
@@ -93,21 +95,22 @@ async def run_alarm(
 
 
 async def _measure(
-    box: OneBox, fire: _Fire, report: Report, teller: Teller, seconds: float, alarms_per_s: float
+    box: OneBox, fire: Fire, report: Report, teller: Teller, seconds: float, alarms_per_s: float
 ) -> None:
     clients = [
         await BenchClient.connect(broker.host, broker.port, "bench")
         for broker in box.site_brokers.values()
     ]
     await until(
-        lambda: _all_configured(box, fire), seconds=_START_S, what="the agents take their settings"
+        lambda: all_configured(box, fire), seconds=_START_S, what="the agents take their settings"
     )
     teller.say("every detector is heard once before it counts")
-    await _play(fire, clients, teller, _ROUND_S, 0.0, "warming up")
+    await play(fire, clients, teller, _ROUND_S, 0.0, "warming up")
     meter = Meter(
         {
             "gateway": [_pid(box, "gateway")],
             "edges": [_pid(box, name) for name in box.rooms if name.startswith("edge")],
+            "bench": [os.getpid()],
             "brokers": [
                 pid for one in (box.city_broker, *box.site_brokers.values()) for pid in one.pids
             ],
@@ -116,17 +119,21 @@ async def _measure(
     before = fire.readings
     meter.start()
     began_s = time.monotonic()
-    await _play(fire, clients, teller, seconds, alarms_per_s, "alarms")
+    await play(fire, clients, teller, seconds, alarms_per_s, "alarms")
     took_s = time.monotonic() - began_s
+    await all_accepted(fire, teller)
     used = meter.read()
-    await _all_accepted(fire, teller)
     box.check()
     for client in clients:
         await client.close()
-    report.figures |= await _figures(box, fire, took_s, fire.readings - before) | used
+    report.figures |= await figures(box, fire, took_s, fire.readings - before) | used
+    report.figures["cpu_ms_per_alarm"] = {
+        name: round(1000 * spent / max(1, len(fire.published_s)), 2)
+        for name, spent in report.figures["cpu_s"].items()
+    }
 
 
-async def _all_configured(box: OneBox, fire: _Fire) -> bool:
+async def all_configured(box: OneBox, fire: Fire) -> bool:
     """Every agent has kept its site's settings: its file is there."""
     box.check()
     return all((box.edge_data(site) / "config.json").exists() for site in box.plan.sites)
@@ -138,8 +145,8 @@ def _pid(box: OneBox, name: str) -> int:
     return pid
 
 
-async def _play(
-    fire: _Fire,
+async def play(
+    fire: Fire,
     clients: list[BenchClient],
     teller: Teller,
     seconds: float,
@@ -174,7 +181,8 @@ async def _play(
             await asyncio.sleep(_TICK_S)
 
 
-async def _all_accepted(fire: _Fire, teller: Teller) -> None:
+async def all_accepted(fire: Fire, teller: Teller) -> None:
+    """Wait for the last mails, and a moment for a second one of any."""
     deadline_s = time.monotonic() + _SETTLE_S
     with teller.bar("waiting for the last mails", len(fire.published_s)) as bar:
         while len(fire.accepted_s) < len(fire.published_s) and time.monotonic() < deadline_s:
@@ -183,7 +191,8 @@ async def _all_accepted(fire: _Fire, teller: Teller) -> None:
     await asyncio.sleep(1.0)  # a second mail would come about now
 
 
-async def _figures(box: OneBox, fire: _Fire, took_s: float, readings: int) -> dict[str, object]:
+async def figures(box: OneBox, fire: Fire, took_s: float, readings: int) -> dict[str, Any]:
+    """What became of the alarms, held against mails and database."""
     took = [fire.accepted_s[n] - at_s for n, at_s in fire.published_s.items() if n in fire.accepted_s]
     database = Database(box.database_url)
     try:

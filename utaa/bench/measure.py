@@ -112,9 +112,12 @@ class Meter:
         self._began_s = time.monotonic()
         self.sample()
 
+    def resident(self) -> dict[str, float]:
+        """MB of memory now, by process."""
+        return {name: sum(rss_mb(pid) for pid in pids) for name, pids in self.pids.items()}
+
     def sample(self) -> None:
-        for name, pids in self.pids.items():
-            now_mb = sum(rss_mb(pid) for pid in pids)
+        for name, now_mb in self.resident().items():
             self._peak_mb[name] = max(self._peak_mb.get(name, 0.0), now_mb)
 
     def read(self) -> dict[str, object]:

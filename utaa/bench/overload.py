@@ -1,0 +1,210 @@
+"""``utaa bench overload``: far more telemetry than the city can take, and fires in the midst of it.
+
+First the feeder finds what this machine takes, acknowledged end to end. Then it makes ten times as
+much, as many sites do: each keeps its window of frames that the city has not acknowledged, and holds back the
+rest (a real edge has it in its spool, and thins the oldest there when that is full). Meanwhile homes of
+real agents on brokers of their own begin to burn, steadily; measured is from the detector's publication
+to the mail server's acceptance. Memory is sampled all the time: its peak in the second half shows
+whether it grows with the time or only with the windows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from edge.wire.clock import US_PER_S, SystemClock
+from edge.wire.identity import new_id
+from gateway.stores.sqlite import SqliteStore
+from utaa.bench import feeder
+from utaa.bench.alarm import Fire, all_accepted, all_configured, figures, play
+from utaa.bench.city import Home, register
+from utaa.bench.client import BenchClient
+from utaa.bench.feeder import Order, Progress
+from utaa.bench.measure import Meter
+from utaa.bench.report import Report, Teller
+from utaa.bench.smtp import SmtpSink
+from utaa.onebox import OneBox, Plan, until
+
+_START_S = 90.0
+_WARM_S = 10.0
+#: Detectors, and readings in a frame, of one feeding site; frames a site may have unacknowledged.
+_PER_FRAME, _WINDOW_PER_SITE = 200, 4
+_FEED_SITES = 500
+#: Readings a second of the agents' own detectors.
+_AGENTS_READINGS_PER_S = 400.0
+_SAMPLE_S = 0.5
+#: The feeding sites tell of yesterday, so that the store's account can tell them from the agents.
+_AGO_US = 24 * 3600 * US_PER_S
+
+
+@dataclass
+class _Feed:
+    """The feeder process and what it last said."""
+
+    process: asyncio.subprocess.Process
+    last: Progress = field(default_factory=lambda: Progress(at_s=0, published=0, acknowledged=0))
+    _reading: asyncio.Task[None] | None = None
+
+    def follow(self) -> None:
+        self._reading = asyncio.create_task(self._read(), name="feeder's progress")
+
+    async def _read(self) -> None:
+        assert self.process.stdout is not None
+        async for line in self.process.stdout:
+            self.last = msgspec.json.decode(line, type=Progress)
+
+    async def end(self) -> None:
+        with suppress(ProcessLookupError):
+            self.process.terminate()
+        await self.process.wait()
+        if self._reading is not None:
+            await self._reading
+
+
+async def run_overload(
+    *, folder: Path, teller: Teller, seconds: float, times: float, alarms_per_s: float, sites: int
+) -> Report:
+    """Raises ``ServerError`` or ``TimeoutError`` with one line for the user."""
+    fire = Fire(sites, round(_AGENTS_READINGS_PER_S * 10))
+    report = Report(
+        "overload",
+        {"seconds": seconds, "times_what_it_takes": times, "alarms_per_s": alarms_per_s,
+         "sites_with_agents": sites, "feeding_sites": _FEED_SITES, "readings_per_frame": _PER_FRAME,
+         "frames_unacknowledged_per_site": _WINDOW_PER_SITE},
+        targets={"p99_ms": "≤ 2,000", "lost": "0", "doubled": "0", "telemetry_lost": "0",
+                 "rss_mb_second_half.gateway": "as in the first half"},
+    )  # fmt: skip
+    async with SmtpSink(fire.accepted) as sink:
+        plan = Plan(
+            folder=folder, sites=tuple(fire.site_of(n) for n in range(sites)), influx=False,
+            smtp_port=sink.port, open_overview=True,
+            gateway_env={"UTAA_ALERTS_SMTP__SECURITY": "none"},
+        )  # fmt: skip
+        async with OneBox(plan, say=teller.say) as box:
+            await box.start_gateway()
+            teller.say("registering the homes and the feeding sites' detectors")
+            await register(box, [*fire.homes(), *_feeding()])
+            for site in plan.sites:
+                box.start_edge(site)
+            await _measure(box, fire, report, teller, seconds, times, alarms_per_s)
+    return report
+
+
+def _feeding() -> list[Home]:
+    return [
+        Home(feeder.site_name(site), feeder.address(number))
+        for site in range(_FEED_SITES)
+        for number in range(_PER_FRAME)
+    ]
+
+
+def _order(box: OneBox, per_s: float, seconds: float) -> Order:
+    """More rounds than can be sent: the feeder is ended by us."""
+    each_round = _FEED_SITES * _PER_FRAME
+    rounds = max(20, int((per_s or 500_000) * seconds / each_round) + 1)
+    start_us = SystemClock().now_us() - _AGO_US - (rounds + 1) * feeder.STEP_US
+    return Order(
+        host=box.city_broker.host, port=box.city_broker.port, epoch=new_id(), sites=_FEED_SITES,
+        start_us=start_us, each=_PER_FRAME, rounds=rounds, per_s=per_s,
+        window=_FEED_SITES * _WINDOW_PER_SITE,
+    )  # fmt: skip
+
+
+@asynccontextmanager
+async def _feeding_at(box: OneBox, per_s: float, seconds: float) -> AsyncIterator[_Feed]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "utaa.bench.feeder",
+        msgspec.json.encode(_order(box, per_s, seconds)).decode(), stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    feed = _Feed(process)
+    feed.follow()
+    try:
+        yield feed
+    finally:
+        await feed.end()
+
+
+async def _measure(
+    box: OneBox, fire: Fire, report: Report, teller: Teller, seconds: float, times: float,
+    alarms_per_s: float,
+) -> None:  # fmt: skip
+    clients = [
+        await BenchClient.connect(broker.host, broker.port, "bench")
+        for broker in box.site_brokers.values()
+    ]
+    await until(
+        lambda: all_configured(box, fire), seconds=_START_S, what="the agents take their settings"
+    )
+    teller.say("every detector is heard once before it counts")
+    await play(fire, clients, teller, 10.0, 0.0, "warming up")
+    teller.say("what does this machine take?")
+    async with _feeding_at(box, 0.0, 3 * _WARM_S) as feed:
+        await asyncio.sleep(_WARM_S)
+        before = feed.last
+        await asyncio.sleep(_WARM_S)
+    takes = (feed.last.acknowledged - before.acknowledged) / max(1.0, feed.last.at_s - before.at_s)
+    fed = feed.last.acknowledged
+    async with _feeding_at(box, times * takes, seconds) as feed:
+        meter = Meter(_pids(box) | {"feeder": [feed.process.pid]})
+        meter.start()
+        peaks = asyncio.create_task(_sample(meter, seconds), name="memory")
+        began_s = time.monotonic()
+        await play(fire, clients, teller, seconds, alarms_per_s, "fires in the overload")
+        took_s = time.monotonic() - began_s
+        used = meter.read()
+        await all_accepted(fire, teller)
+        first, second = await peaks
+    box.check()
+    for client in clients:
+        await client.close()
+    acknowledged = feed.last.acknowledged
+    stored = await _stored(box)
+    offered = times * takes * took_s
+    report.figures |= await figures(box, fire, took_s, acknowledged) | {
+        "takes_readings_per_s": round(takes),
+        "offered_readings_per_s": round(times * takes),
+        "acknowledged_readings": acknowledged,
+        "waiting_at_the_edges": max(0, round(offered - acknowledged)),
+        "resent": feed.last.resent, "rejected": feed.last.rejected,
+        "telemetry_lost": max(0, fed + acknowledged - stored),
+        "rss_mb_first_half": first, "rss_mb_second_half": second,
+        **used,
+    }  # fmt: skip
+
+
+def _pids(box: OneBox) -> dict[str, list[int]]:
+    def of(prefix: str) -> list[int]:
+        return [room.pid for name, room in box.rooms.items() if name.startswith(prefix) and room.pid]
+
+    return {"gateway": of("gateway"), "edges": of("edge"), "city_broker": list(box.city_broker.pids)}
+
+
+async def _sample(meter: Meter, seconds: float) -> tuple[dict[str, float], dict[str, float]]:
+    """Peaks of the memory in both halves of the time."""
+    halves: list[dict[str, float]] = []
+    for _ in range(2):
+        peak: dict[str, float] = {}
+        end_s = time.monotonic() + seconds / 2
+        while time.monotonic() < end_s:
+            await asyncio.sleep(_SAMPLE_S)
+            for name, now_mb in meter.resident().items():
+                peak[name] = max(peak.get(name, 0.0), round(now_mb, 1))
+        halves.append(peak)
+    return halves[0], halves[1]
+
+
+async def _stored(box: OneBox) -> int:
+    """Readings of the feeding sites, whose time is another one than the agents'."""
+    store = SqliteStore(box.gateway_data / "readings")
+    try:
+        return await store.count(None, from_us=0, to_us=SystemClock().now_us() - _AGO_US // 2)
+    finally:
+        await store.close()
