@@ -1,8 +1,8 @@
 """``utaa bench``: measure this machine. Each bench starts real servers of its own in a new folder.
 
-Cast: one module for each bench (``alarm`` …), ``client`` (a light MQTT publisher), ``smtp`` (a mail
-server that notes times), ``city`` (fills the register), ``measure`` (processor time, memory,
-percentiles), ``report`` (table or JSON, progress on stderr).
+Cast: one module for each bench (``alarm`` …), ``rounds`` (long chaos, resumable), ``client`` (a light
+MQTT publisher), ``smtp`` (a mail server that notes times), ``city`` (fills the register), ``measure``
+(processor time, memory, percentiles), ``report`` (table or JSON, progress on stderr).
 
 A run: servers and rooms start as processes → the register is filled → the load is played and written
 down → what arrived is read back and held against it → machine, parameters and figures are shown.

@@ -99,18 +99,19 @@ class Proxy:
         try:
             with contextlib.suppress(OSError):
                 while data := await reader.read(_CHUNK_BYTES):
-                    while (pause_s := self._too_full_s(way)) > 0:
-                        await asyncio.sleep(pause_s)
+                    await self._room(way)
                     await waiting.put((self._turn(len(data), way) + self.delay_s, data))
         finally:
             delivering.cancel()
             await asyncio.gather(delivering, return_exceptions=True)
 
-    def _too_full_s(self, way: int) -> float:
-        """How long until the router has room for another chunk."""
+    async def _room(self, way: int) -> None:
+        """Until the router has room for another chunk; others may have taken it when we wake."""
         if not self.bytes_per_s:
-            return 0.0
-        return self._free_s[way] - time.monotonic() - _BUFFER_BYTES / self.bytes_per_s
+            return
+        full_s = _BUFFER_BYTES / self.bytes_per_s
+        while (left_s := self._free_s[way] - time.monotonic()) > full_s:  # noqa: ASYNC110  # no event
+            await asyncio.sleep(left_s - full_s)
 
     def _turn(self, size: int, way: int) -> float:
         """When these bytes have left."""
