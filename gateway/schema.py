@@ -33,6 +33,7 @@ import registry.requests.models
 import registry.search.models
 import registry.servers.models
 import registry.specifications.models  # noqa: F401
+from registry.boundaries import enter_shipped_units
 from registry.db import Database
 from registry.shipped import enter_shipped_models
 
@@ -77,6 +78,7 @@ async def upgrade(database: Database | str) -> None:
             await connection.run_sync(_upgrade, str(opened))
             async with AsyncSession(connection) as session:
                 await enter_shipped_models(session)
+                await enter_shipped_units(session)
                 await session.commit()
 
 
