@@ -199,6 +199,63 @@ def watch(
 
 
 @app.command()
+def learn(
+    url: UrlArgument,
+    to: Annotated[Path, typer.Option(help="Folder of this camera's good pictures; made if missing.")],
+    count: Annotated[int, typer.Option(min=1, max=12, help="Pictures to take now.")] = 3,
+    every: Annotated[float, typer.Option(min=0, max=3600, help="Seconds between them.")] = 10.0,
+    afresh: Annotated[
+        bool, typer.Option("--afresh", help="Forget all pictures there first: it was moved on purpose.")
+    ] = False,
+) -> None:
+    """Take good pictures of a camera: you say that it shows what it should, now.
+
+    Look at them before you trust them. Come back by night and in other weather, or let the site's agent
+    learn the rest: it adds pictures for each part of the day while nothing is wrong, and never
+    replaces those taken here. A running agent has a camera's folder under DATA/cameras/ID.
+    """
+    _need_libraries()
+    from edge.cameras.command import learn_camera
+
+    address = sys.stdin.readline().strip() if url == "-" else url
+    try:
+        learn_camera(address, to, count=count, every_s=every, afresh=afresh)
+    except CameraError as error:
+        typer.echo(f"utaa: {error}", err=True)
+        raise typer.Exit(1) from None
+
+
+@app.command()
+def discover(
+    known: Annotated[
+        Path | None, typer.Option(help="The site's TOML file of cameras; they are marked as known.")
+    ] = None,
+    wait: Annotated[float, typer.Option(min=0.2, max=60, help="Seconds to wait for answers.")] = 4.0,
+    to: Annotated[
+        str | None, typer.Option(help="HOST:PORT to ask instead of everybody (239.255.255.250:3702).")
+    ] = None,
+    user: Annotated[
+        str | None, typer.Option(help="Ask each for its serial number as this user; password from "
+        "UTAA_ONVIF_PASSWORD.")
+    ] = None,
+    json_lines: JsonOption = False,
+) -> None:  # fmt: skip
+    """List the cameras of this network that answer to ONVIF discovery: what is not registered yet.
+
+    With --known each is marked: known (registered at this address), moved (a registered serial number
+    at another address), new (nobody registered it).
+    """
+    _need_libraries()
+    from edge.cameras.command import discover_cameras
+
+    try:
+        discover_cameras(known, wait_s=wait, to=to, user=user, json_lines=json_lines)
+    except CameraError as error:
+        typer.echo(f"utaa: {error}", err=True)
+        raise typer.Exit(2) from None
+
+
+@app.command()
 def bench(
     scenes: Annotated[
         int | None, typer.Option(min=1, help="Fewer held-out scenes, for a quick look.")

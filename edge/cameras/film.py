@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.cameras.errors import CameraError
+from edge.cameras.glance import planes
 from edge.cameras.judge import Judge, Judgement
 from edge.cameras.pictures import MAX_PIXELS, find, read
 from edge.cameras.trees import shipped
@@ -45,7 +46,6 @@ class Changes:
     _late: list[NDArray[np.float32]] = field(default_factory=list)
     _group: list[NDArray[np.float32]] = field(default_factory=list)
     _last: NDArray[np.int16] | None = None
-    _long: list[NDArray[np.float32]] = field(default_factory=list)
     _key_means: list[NDArray[np.float32]] = field(default_factory=list)
     groups: int = 0
 
@@ -137,7 +137,7 @@ def judge_film(path: Path, reference: Path | None = None) -> Judgement:
             if not container.streams.video:
                 raise CameraError(path.name, "it has no video")
             for number, frame in enumerate(_frames(container)):
-                changes.add(_luma(frame), keyframe=bool(frame.key_frame))
+                changes.add(planes(frame)[0], keyframe=bool(frame.key_frame))
                 if number % 50 == 0:
                     shown.append(frame.to_ndarray(format="bgr24"))
                 if number >= MAX_PICTURES:
@@ -173,12 +173,3 @@ def _frames(container: Any) -> Any:
     if stream.codec_context.width * stream.codec_context.height > MAX_PIXELS:
         raise CameraError("film", "its pictures are larger than any camera's")
     return container.decode(stream)
-
-
-def _luma(frame: Any) -> NDArray[np.uint8]:
-    """Luma as decoded, no more than the picture itself; without conversion where there is one."""
-    if frame.format.name in ("yuv420p", "yuvj420p", "nv12", "yuv422p", "yuvj422p", "yuv444p"):
-        plane = frame.planes[0]
-        data = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
-        return np.ascontiguousarray(data[: frame.height, : frame.width])
-    return np.asarray(frame.to_ndarray(format="gray"), np.uint8)

@@ -1,11 +1,15 @@
-"""What others say about cameras over MQTT, as observations: our native JSON, and Frigate.
+"""What others say about cameras over MQTT, as observations: our native JSON, Frigate, Axis and ONVIF.
 
 Native: ``utaa/v1/camera/<address>/state``, a flat object of the facts' names with true or false, and
 ``reason``. Frigate: ``frigate/available`` (the program itself), ``frigate/stats`` (each camera's
 rate of
 pictures, 0 when its stream is lost) and ``frigate/<camera>/status/<role>`` (online, offline, disabled).
 Frigate's rate stays at the registered value when a camera repeats its last picture, so a rate says that
-pictures **advance** and never that they change.
+pictures **advance** and never that they change. Axis cameras publish events as JSON with a ``topic``
+in ONVIF's words (``tns1:VideoSource/GlobalSceneChange/ImagingService``) under a prefix of their own, by
+default ``axis/<serial>/event/…``; ONVIF's JSON over MQTT (``onvif-ej/…``, ``UtcTime``, ``Source``,
+``Data``) has the same topics as levels of its own. Of them those that concern the picture are
+understood: tampering, a changed scene, too bright, dark or blurry, and a lost signal.
 """
 
 from __future__ import annotations
@@ -22,7 +26,20 @@ from edge.wire.topics import ROOT
 MAX_PAYLOAD_BYTES: Final = 512 << 10
 FILTERS: Final = (
     f"{ROOT}/camera/+/state", "frigate/available", "frigate/stats", "frigate/+/status/+",
+    "axis/+/event/#", "onvif-ej/+/#",
 )  # fmt: skip
+#: The last words of an ONVIF topic → which fact is bad while its flag is on.
+_ONVIF_FACTS: Final[dict[str, tuple[Fact, str]]] = {
+    "globalscenechange": ("in_place", "the scene changed"),
+    "tampering": ("in_place", "tampering"),
+    "tamper": ("in_place", "tampering"),
+    "imagetoobright": ("well_exposed", "too bright"),
+    "imagetoodark": ("well_exposed", "too dark"),
+    "imagetooblurry": ("in_focus", "too blurry"),
+    "signalloss": ("advancing", "no signal"),
+}
+#: Names of the flag among an event's data.
+_FLAGS: Final = ("State", "state", "IsTampering", "tampering", "active", "value", "Value")
 #: Frigate names its own topics beside the cameras'.
 _NO_CAMERA: Final = frozenset({"stats", "available", "events", "reviews", "restart"})
 
@@ -40,6 +57,8 @@ def hear(topic: str, payload: bytes, received_us: int) -> dict[str, Observation]
         return _frigate_status(parts[1], parts[3], payload, received_us)
     if topic == "frigate/available":
         return {}
+    if parts[0] in ("axis", "onvif-ej") and len(parts) >= 3:
+        return _onvif(parts, _json(payload), received_us)
     raise WireError("unknown_topic", topic[:80])
 
 
@@ -98,3 +117,35 @@ def _frigate_status(name: str, role: str, payload: bytes, received_us: int) -> d
             received_us, {"reachable": word == "online"}, f"frigate says {word} ({role[:20]})"
         )
     }
+
+
+def _onvif(parts: list[str], said: dict[str, Any], received_us: int) -> dict[str, Observation]:
+    """An Axis or ONVIF event; of a kind that says nothing about the picture: nothing."""
+    words = f"{said.get('topic', '')}/{'/'.join(parts[2:])}".lower().replace(":", "/").split("/")
+    known = next((_ONVIF_FACTS[word] for word in words if word in _ONVIF_FACTS), None)
+    if known is None:
+        return {}
+    flag = _flag(said)
+    if flag is None:
+        raise WireError("missing_field", "an event without its state")
+    fact, reason = known
+    told = f"the camera says {reason}" if flag else f"the camera no longer says {reason}"
+    return {f"{parts[0]}/{parts[1]}": Observation(received_us, {fact: not flag}, told)}
+
+
+def _flag(said: dict[str, Any]) -> bool | None:
+    """The event's state, wherever its maker puts it."""
+    message = said.get("message")
+    places = [said.get("Data"), said.get("data")]
+    if isinstance(message, dict):
+        places = [message.get("data"), message.get("Data"), *places]
+    for place in places:
+        if not isinstance(place, dict):
+            continue
+        for name in _FLAGS:
+            value = place.get(name)
+            if isinstance(value, bool):
+                return value
+            if str(value).lower() in ("1", "true", "0", "false"):
+                return str(value).lower() in ("1", "true")
+    return None

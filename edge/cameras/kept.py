@@ -73,8 +73,7 @@ class Kept:
             return {f"kept_{name}": float("nan") for name in names}
         table = np.array(rows)
         best = table[int(np.argmax(table[:, 1] + table[:, 4]))]
-        result = {f"kept_{name}": float(v) for name, v in zip(names, best, strict=True)}
-        return result
+        return {f"kept_{name}": float(v) for name, v in zip(names, best, strict=True)}
 
     def _contrasts(self, look: Look, order: NDArray[np.intp]) -> dict[str, float]:
         """Places that lost far more of their contrast than the picture as a whole."""

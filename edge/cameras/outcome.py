@@ -38,6 +38,19 @@ MEANING: Final[dict[Outcome, str]] = {
 }
 
 
+class Glance(msgspec.Struct, frozen=True, kw_only=True):
+    """A picture in a few numbers: enough to see that it changed, not enough to see what it shows."""
+
+    #: luma of 32 x 18 blocks
+    blocks: bytes
+    #: mean luma, its spread, and fine detail by the spread
+    light: float
+    spread: float
+    sharp: float
+    #: mean distance from grey
+    colour: float
+
+
 class Probed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The result of one probe. Times in seconds from the start of the probe."""
 
@@ -68,6 +81,12 @@ class Probed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     differences: list[str] = []
     #: a JPEG of the first picture, when asked for
     picture: bytes | None = None
+    #: a glance at the first picture (``edge.cameras.glance``)
+    glance: Glance | None = None
+    #: what changes in it, when a film was asked for (``edge.cameras.film.Changes.evidence``)
+    film: dict[str, float] = {}
+    #: a hash of how the server presents itself; another camera at the same address has another one
+    banner: str | None = None
 
 
 class Registered(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,8 +97,12 @@ class Registered(msgspec.Struct, frozen=True, kw_only=True):
     height: int | None = None
     rate_fps: float | None = None
     bitrate_kbps: float | None = None
+    #: how the camera presented itself at commissioning (``Probed.banner``)
+    banner: str | None = None
 
 
+#: Of a stream's pictures this share may be damaged or missing; a wireless link loses a few.
+MAX_DAMAGED: Final = 0.05
 #: A measured rate may be off by this share before it counts as another rate; short probes wobble.
 RATE_SLACK: Final = 0.25
 #: Bit rates follow the scene: only a multiple or a fraction is a difference.
@@ -87,7 +110,9 @@ BITRATE_FACTOR: Final = 4.0
 
 
 def differences(probed: Probed, registered: Registered) -> list[str]:
-    """Where the stream is not as registered: codec, resolution, rate, bitrate."""
+    """Where the stream is not as registered: codec, resolution, rate, bitrate, damaged, timestamps,
+    identity (another device answers at the address).
+    """
     result = []
     if registered.codec and probed.codec and registered.codec != probed.codec:
         result.append("codec")
@@ -104,6 +129,12 @@ def differences(probed: Probed, registered: Registered) -> list[str]:
         share = probed.bitrate_kbps / registered.bitrate_kbps
         if not 1 / BITRATE_FACTOR <= share <= BITRATE_FACTOR:
             result.append("bitrate")
+    if probed.packets > 10 and (probed.corrupt + probed.missing) / probed.packets > MAX_DAMAGED:
+        result.append("damaged")
+    if probed.time_back > 1:
+        result.append("timestamps")
+    if registered.banner and probed.banner and registered.banner != probed.banner:
+        result.append("identity")
     return result
 
 

@@ -8,7 +8,7 @@ good again after ``clear_times`` good ones, so that a reboot or a lorry before t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
@@ -28,7 +28,7 @@ _BAD_BY_VERDICT: Final[dict[str, Fact]] = {
     "defocused": "in_focus", "noisy": "as_registered", "colour_lost": "as_registered",
     "frozen": "changing",
 }  # fmt: skip
-_LOOKED_AT: Final[tuple[Fact, ...]] = ("well_exposed", "in_focus", "in_place")
+LOOKED_AT: Final[tuple[Fact, ...]] = ("well_exposed", "in_focus", "in_place")
 #: The camera is there and answers; what is wrong concerns its stream.
 _STREAM_OUTCOMES: Final = frozenset({"no_packets", "stalled", "undecodable", "no_video", "too_large"})
 #: Facts whose loss makes a camera useless; the rest degrade it.
@@ -46,25 +46,39 @@ class Patience:
     clear_times: int = 1
 
 
-#: Offline must be told within 40 s at a probe each 10 s while in doubt; a reboot takes 90 s and is then
-#: known by ``reboot_s``. Pictures are looked at again each 15 s while in doubt.
+#: A camera is probed each 24 s, and each 1.5 s while in doubt; a probe of a dead one takes up to 6 s.
+#: So it is told within 24 + 6 + 1.5 + 6 s that it is lost. Pictures are looked at each 14 s while in
+#: doubt: 24 + 3 · 14 s and the looks themselves. A reboot of 90 s opens an incident and closes it
+#: again; people are told of troubles after 15 minutes only, so it makes no noise.
 DEFAULT_PATIENCE: Final[dict[Fact, Patience]] = {
-    "reachable": Patience(20.0, 3),
-    "advancing": Patience(20.0, 3),
+    "reachable": Patience(6.0, 2),
+    "advancing": Patience(6.0, 2),
     "changing": Patience(30.0, 3, 2),
-    "well_exposed": Patience(45.0, 4, 2),
-    "in_focus": Patience(45.0, 4, 2),
-    "in_place": Patience(45.0, 4, 2),
+    "well_exposed": Patience(40.0, 4, 2),
+    "in_focus": Patience(40.0, 4, 2),
+    "in_place": Patience(40.0, 4, 2),
     "as_registered": Patience(60.0, 4, 2),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Of one camera. ``offline_hold_s`` is longer than its reboot where reboots are to be silent."""
+    """Of one camera. ``scale``: every wait times this; ``offline_hold_s``: lost for so long before it
+    is an alarm, where even the incident of a reboot is not wanted.
+    """
 
     patience: Mapping[Fact, Patience] = field(default_factory=lambda: DEFAULT_PATIENCE)
     registered: Registered = field(default_factory=Registered)
+    scale: float = 1.0
+    offline_hold_s: float = 0.0
+
+    def patience_of(self, fact: Fact) -> Patience:
+        """How long this fact must be bad."""
+        known = self.patience[fact]
+        hold_s = known.hold_s * self.scale
+        if fact == "reachable":
+            hold_s = max(hold_s, self.offline_hold_s)
+        return replace(known, hold_s=hold_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +113,24 @@ class State:
     @property
     def in_doubt(self) -> bool:
         return any((s.doubts and s.good is not False) or s.relief for s in self.facts.values())
+
+    def doubts(self, *facts: Fact) -> bool:
+        """Whether one of these is on its way to turn, or is bad."""
+        return any(
+            (s := self.facts.get(fact)) is not None and bool(s.doubts or s.relief or s.good is False)
+            for fact in facts
+        )
+
+    def turning(self, *facts: Fact) -> bool:
+        """Whether one of these is on its way to turn."""
+        return any(
+            (s := self.facts.get(fact)) is not None and bool(s.doubts or s.relief) for fact in facts
+        )
+
+    @property
+    def bad(self) -> tuple[Fact, ...]:
+        """Facts that are bad, in their order."""
+        return tuple(f for f in FACTS if (s := self.facts.get(f)) is not None and s.good is False)
 
     @property
     def summary(self) -> Summary:
@@ -136,7 +168,7 @@ def step(state: State, seen: Observation, settings: Settings) -> tuple[State, li
     changes: list[Change] = []
     for fact, good in seen.facts.items():
         standing = facts.get(fact, Standing())
-        after = _turn(standing, good, seen, settings.patience[fact])
+        after = _turn(standing, good, seen, settings.patience_of(fact))
         facts[fact] = after
         if state.maintenance or after.good == standing.good:
             continue
@@ -168,9 +200,16 @@ def maintenance(state: State, on: bool) -> State:
 
 
 def from_probe(
-    probed: Probed, registered: Registered, at_us: int, *, repeated: bool = False
+    probed: Probed,
+    registered: Registered,
+    at_us: int,
+    *,
+    repeated: bool = False,
+    findings: Sequence[str] = (),
 ) -> Observation:
-    """What a probe says. ``repeated``: its keyframes are those of the probe before."""
+    """What a probe says. ``repeated``: its keyframes are those of the probe before; ``findings``: what
+    else is known not to be as registered.
+    """
     there = probed.outcome == "reachable" or probed.outcome in _STREAM_OUTCOMES
     facts: dict[Fact, bool] = {"reachable": there}
     reason: str = probed.outcome
@@ -178,17 +217,27 @@ def from_probe(
         facts["advancing"] = probed.outcome == "reachable"
     if probed.outcome == "reachable":
         wrong = differences(probed, registered)
-        facts["as_registered"] = not wrong
+        if findings:
+            reason = "; ".join(findings)
         if wrong:
             reason = f"not as registered: {', '.join(wrong)}"
+        # a short probe measures no rate: it may say that something is wrong, not that all is well
+        if wrong or findings or measured(probed, registered):
+            facts["as_registered"] = not (wrong or findings)
         if repeated:
             facts["changing"], reason = False, "the same compressed picture again and again"
     numbers = {
         "rate_fps": probed.rate_fps, "bitrate_kbps": probed.bitrate_kbps,
         "first_picture_s": probed.first_picture_s,
         "corrupt": float(probed.corrupt), "missing": float(probed.missing),
+        "time_back": float(probed.time_back),
     }  # fmt: skip
     return Observation(at_us, facts, reason, {k: v for k, v in numbers.items() if v is not None})
+
+
+def measured(probed: Probed, registered: Registered) -> bool:
+    """Whether the probe saw everything that is registered of the stream."""
+    return probed.rate_fps is not None or not (registered.rate_fps or registered.bitrate_kbps)
 
 
 def from_verdict(
@@ -197,7 +246,7 @@ def from_verdict(
     """What the judge says of a picture, or of a film. ``unknown`` says nothing."""
     if verdict == "unknown":
         return Observation(at_us, {}, "unknown")
-    facts: dict[Fact, bool] = dict.fromkeys(_LOOKED_AT, True)
+    facts: dict[Fact, bool] = dict.fromkeys(LOOKED_AT, True)
     if film:
         facts["changing"] = True
     bad = _BAD_BY_VERDICT.get(verdict)

@@ -9,6 +9,7 @@ say what is wrong, ``diagnose`` asks the camera once more in plain RTSP.
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
@@ -19,6 +20,8 @@ import cv2
 import msgspec
 import numpy as np
 
+from edge.cameras.film import Changes
+from edge.cameras.glance import glance, of_picture, planes
 from edge.cameras.outcome import Outcome, Probed
 from edge.cameras.pictures import MAX_BYTES, MAX_PIXELS, BadPicture, decode
 from edge.cameras.talk import Address, Reply, Talk, TalkError, answer_challenge
@@ -29,13 +32,16 @@ MAX_REDIRECTS: Final = 3
 MAX_HTTP_BYTES: Final = MAX_BYTES + (4 << 20)
 #: Packets of one probe; 60 pictures a second for a minute.
 MAX_PACKETS: Final = 3600
+#: Pictures of one film; twelve seconds at 60 a second.
+MAX_FILM: Final = 720
 
-Depth = Literal["cheap", "full"]
+Depth = Literal["cheap", "full", "film"]
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """What to probe and how long. ``cheap`` stops at the first picture; ``full`` watches
-    ``watch_s``."""
+    """What to probe and how long. ``cheap`` stops at the first picture; ``full`` watches ``watch_s``;
+    ``film`` decodes all of it, until two groups of pictures are seen or ``watch_s`` is over twice.
+    """
 
     id: int
     url: str
@@ -65,7 +71,15 @@ class _Seen:
     first_picture_s: float | None = None
     size: tuple[int, int] | None = None
     codec: str | None = None
+    frame: Any = None
     picture: Any = None
+    banner: str | None = None
+    changes: Changes | None = None
+
+    @property
+    def shown(self) -> bool:
+        """Whether a picture was seen."""
+        return self.frame is not None or self.picture is not None
 
 
 def probe(request: Request) -> Probed:
@@ -80,8 +94,10 @@ def probe(request: Request) -> Probed:
     connected = None
     try:
         if address.scheme.startswith("rtsp"):
-            with Talk(address, deadline, request.connect_s):
+            with Talk(address, deadline, request.connect_s) as talk:
                 connected = time.monotonic() - began
+                if request.depth == "full":
+                    seen.banner = _banner(talk, address)
             outcome = _rtsp(address, request, seen, deadline)
         else:
             outcome = _http(address, request, seen, deadline)
@@ -99,9 +115,14 @@ def _result(
     usual = float(np.median(steps)) if len(steps) else 0.0
     missing = int(sum(round(s / usual) - 1 for s in steps if s > 1.6 * usual)) if usual > 0 else 0
     data = None
-    if request.want_picture and seen.picture is not None:
-        _, jpeg = cv2.imencode(".jpg", seen.picture, [cv2.IMWRITE_JPEG_QUALITY, 90])
+    if request.want_picture and seen.shown:
+        picture = seen.picture if seen.picture is not None else seen.frame.to_ndarray(format="bgr24")
+        _, jpeg = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 90])
         data = jpeg.tobytes()
+    glanced = None
+    if seen.shown:
+        luma, colour = planes(seen.frame) if seen.frame is not None else of_picture(seen.picture)
+        glanced = glance(luma, colour)
     long_enough = span > 0.5
     return Probed(
         outcome=outcome, url=str(address), took_s=round(time.monotonic() - seen.began, 3),
@@ -114,6 +135,7 @@ def _result(
         bitrate_kbps=round(sum(seen.sizes[:-1]) * 8 / span / 1000, 1) if long_enough else None,
         packets=len(seen.sizes), keyframes=seen.keyframes, corrupt=seen.corrupt, missing=missing,
         time_back=seen.time_back, keyframe_hashes=seen.hashes[-8:], picture=data,
+        glance=glanced, banner=seen.banner, film=seen.changes.evidence() if seen.changes else {},
     )  # fmt: skip
 
 
@@ -156,9 +178,14 @@ def _watch(container: Any, request: Request, seen: _Seen, deadline: float) -> Ou
     seen.codec = stream.codec_context.name
     if stream.codec_context.width * stream.codec_context.height > MAX_PIXELS:
         return "too_large"
-    stream.codec_context.skip_frame = "NONKEY"
+    film = request.depth == "film"
+    stream.codec_context.skip_frame = "DEFAULT" if film else "NONKEY"
     stream.codec_context.thread_count = 1
-    end = min(deadline, time.monotonic() + (request.watch_s if request.depth == "full" else 60.0))
+    began = time.monotonic()
+    end = min(deadline, began + {"full": request.watch_s, "film": 2 * request.watch_s, "cheap": 60.0}[
+        request.depth])  # fmt: skip
+    if film:
+        seen.changes = Changes()
     outcome: Outcome = "no_packets"
     failures = 0
     try:
@@ -166,10 +193,12 @@ def _watch(container: Any, request: Request, seen: _Seen, deadline: float) -> Ou
             now = time.monotonic()
             if packet.size:
                 _note(packet, seen, now)
-                if packet.is_keyframe and (seen.picture is None or request.depth == "full"):
+                if film or (packet.is_keyframe and (not seen.shown or request.depth == "full")):
                     failures += _picture(packet, seen)
-            if seen.picture is not None and (
-                (request.depth == "cheap" and len(seen.times) >= 2) or now > end
+            if seen.shown and (
+                (request.depth == "cheap" and len(seen.times) >= 2)
+                or (film and now > began + request.watch_s and seen.keyframes >= 4)
+                or now > end
             ):
                 return "reachable"
             if now > end or len(seen.sizes) > MAX_PACKETS or failures > 20:
@@ -179,7 +208,7 @@ def _watch(container: Any, request: Request, seen: _Seen, deadline: float) -> Ou
         outcome = "undecodable"
     except (av.FFmpegError, OSError):
         outcome = "stalled" if seen.sizes else "no_packets"
-    if outcome == "stalled" and seen.picture is not None and not _silent(seen):
+    if outcome == "stalled" and seen.shown and not _silent(seen):
         return "reachable"
     return outcome
 
@@ -191,7 +220,7 @@ def _silent(seen: _Seen) -> bool:
 
 
 def _why_no_picture(seen: _Seen) -> Outcome:
-    if seen.picture is not None:
+    if seen.shown:
         return "reachable" if len(seen.sizes) > 1 else "stalled"
     return "undecodable" if seen.sizes else "no_packets"
 
@@ -223,11 +252,30 @@ def _picture(packet: Any, seen: _Seen) -> int:
         seen.corrupt += bool(frame.is_corrupt)
         if frame.width * frame.height > MAX_PIXELS:
             raise TalkError("too_large")
-        if seen.picture is None:
-            seen.picture = frame.to_ndarray(format="bgr24")
+        if seen.changes is not None and seen.changes.pictures < MAX_FILM:
+            seen.changes.add(planes(frame)[0], keyframe=bool(frame.key_frame))
+        if seen.frame is None:
+            seen.frame = frame
             seen.size = (frame.width, frame.height)
             seen.first_picture_s = time.monotonic() - seen.began
     return 0
+
+
+def _banner(talk: Talk, address: Address) -> str | None:
+    """A hash of what the server says of itself before anybody signs in: software, realm, methods."""
+    talk.send(
+        f"DESCRIBE {address.plain} RTSP/1.0\r\nCSeq: 1\r\nUser-Agent: utaa\r\n"
+        f"Accept: application/sdp\r\n\r\n".encode()
+    )
+    try:
+        reply = talk.read_reply()
+    except TalkError:
+        return None
+    realms = sorted(realm for c in reply.challenges for realm in re.findall(r'realm="([^"]*)"', c))
+    said = [reply.headers.get("server", ""), *realms]
+    if not any(said):
+        return None
+    return hashlib.blake2b("\0".join(said).encode(), digest_size=8).hexdigest()
 
 
 def diagnose(address: Address, deadline: float) -> Outcome:

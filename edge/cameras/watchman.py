@@ -1,10 +1,14 @@
 """Who is looked at when: many cameras, cheap probes often, full looks seldom or on suspicion.
 
-``Plan`` is pure: it says which cameras are due and when the next one is. ``Watchman`` runs it: each due
-camera is probed by the ``Prober`` (bounded threads), never two at once on one host beyond its limit, a
-slow camera holds only its own place. What comes out: ``Report`` for every turned fact; when most
-cameras
-of a watchman turn unreachable together it is one report, ``network_lost``, and not one for each.
+A visit: one probe (``prober``) with a glance at its first picture → facts (``states``). What the visit
+is for decides how deep it goes (``Watchman.wanted``): a glance that is like no good one, a fact in
+doubt, or ten minutes without a look bring the picture along, and the judge looks at it; half an hour
+without a film, or pictures in which not even grain moves, bring a film along for the frozen check. What
+others say (``hear``) goes into the same facts. ``losses`` decides whether one camera is lost or the
+network.
+
+A slow camera holds only its own place; a host has no more than ``PER_HOST`` visits at once. ``report``
+is called, in the loop's thread, for every fact that turned and every loss.
 """
 
 from __future__ import annotations
@@ -12,48 +16,69 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
-from edge.cameras.judge import Judge
-from edge.cameras.outcome import Probed
-from edge.cameras.pictures import decode, find, read
+from edge.cameras.film import frozen
+from edge.cameras.glance import KEPT, still, strange
+from edge.cameras.judge import Judge, Judgement
+from edge.cameras.losses import Losses
+from edge.cameras.outcome import Glance, Probed
+from edge.cameras.pictures import BadPicture, Picture, decode
 from edge.cameras.prober import Prober
+from edge.cameras.references import References
 from edge.cameras.states import (
+    LOOKED_AT,
     Change,
     Observation,
     Settings,
     State,
     from_probe,
     from_verdict,
+    maintenance,
     step,
 )
 from edge.cameras.stream import Depth, Request
 from edge.cameras.talk import Address
+from edge.cameras.thumbnails import nearest, thumbnail
 
 log = structlog.get_logger()
 
-#: Seconds between probes of a camera that is well, in doubt, and known to be bad.
-CALM_S: Final = 30.0
-DOUBT_S: Final = 8.0
-BAD_S: Final = 20.0
-#: A full look at the picture after so long without one.
-FULL_S: Final = 600.0
-#: Up to this share earlier or later, so that cameras do not march in step.
-JITTER: Final = 0.1
 #: At once on one host: recorders that serve many cameras refuse more.
 PER_HOST: Final = 4
-#: Lost at once within this window, and this share of all: it is the network.
-NETWORK_WINDOW_S: Final = 20.0
-NETWORK_SHARE: Final = 0.5
-NETWORK_LEAST: Final = 5
 #: Keyframes in a row with the same bytes before it counts as the same picture.
 REPEATS: Final = 3
+#: Judges kept in memory at once, the longest unused goes: each about 9 MB, made anew in 0.1 s.
+JUDGES: Final = 32
+#: Glances in a row without any grain that moves, before a film is asked for.
+STILL: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Seconds between visits of a camera: well, in doubt whether it is there, in doubt about its
+    picture, known to be bad; and the longest time without a full look, and without a film.
+    """
+
+    calm_s: float = 24.0
+    doubt_s: float = 1.5
+    look_s: float = 14.0
+    bad_s: float = 20.0
+    full_s: float = 600.0
+    film_s: float = 1800.0
+    #: Up to this share earlier, so that cameras do not march in step.
+    jitter: float = 0.1
+
+    def times(self, scale: float) -> Pace:
+        """The same, slower or faster; the interval between probes is set by itself."""
+        return Pace(
+            self.calm_s, self.doubt_s * scale, self.look_s * scale, self.bad_s * scale,
+            self.full_s * scale, self.film_s * scale, self.jitter,
+        )  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -63,15 +88,31 @@ class Camera:
     name: str
     url: str = field(repr=False)
     settings: Settings = field(default_factory=Settings)
-    references: Path | None = None
+    references: References | None = None
     state: State = field(default_factory=State)
+    #: heard only: nobody asks it, others tell
+    probed: bool = True
+    learns: bool = False
     last: Probed | None = None
     verdict: str | None = None
     due_s: float = 0.0
     full_due_s: float = 0.0
+    film_due_s: float = 0.0
     busy: bool = False
     hashes: list[str] = field(default_factory=list)
-    judge: Judge | None = None
+    good: list[Glance] = field(default_factory=list)
+    before: Glance | None = None
+    stills: int = 0
+    suspicion: str | None = None
+    good_since_s: float | None = None
+    #: JPEG thumbnails of the last judged picture and of a reference of the same light
+    picture: bytes | None = None
+    reference: bytes | None = None
+    #: the numbers behind the last change
+    evidence: dict[str, float] = field(default_factory=dict)
+    reported: bool = False
+    #: what asking it by ONVIF found not to be as registered
+    findings: tuple[str, ...] = ()
 
     @property
     def host(self) -> str:
@@ -83,16 +124,19 @@ class Camera:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Something turned: one fact of one camera, or ``camera`` None for the network of all of them."""
+    """Something turned. ``kind``: camera_fault, camera_offline, network_lost, network_back, or state
+    (a camera is known for the first time). ``cameras``: those of a network's loss.
+    """
 
     camera: str | None
     change: Change | None
     kind: str
     cameras: tuple[str, ...] = ()
+    transition: str = "raise"
 
 
 class Watchman:
-    """Watches cameras until cancelled. ``report`` is called for every turn, in the loop's thread."""
+    """Watches cameras until cancelled."""
 
     def __init__(
         self,
@@ -100,31 +144,55 @@ class Watchman:
         prober: Prober,
         report: Callable[[Report], None],
         *,
-        calm_s: float = CALM_S,
-        doubt_s: float = DOUBT_S,
+        pace: Pace | None = None,
         chance: random.Random | None = None,
+        scale: float = 1.0,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self.cameras = list(cameras)
-        self._prober, self._report = prober, report
-        self._calm_s, self._doubt_s = calm_s, doubt_s
+        self._by_name = {camera.name: camera for camera in self.cameras}
+        self._prober, self._report, self._wall = prober, report, wall
+        self.pace = pace or Pace()
         self._chance = chance or random.Random()  # noqa: S311  # for spreading, not for secrets
         self._hosts: Counter[str] = Counter()
-        self._lost: dict[str, float] = {}
-        self._held: dict[str, Change] = {}
-        self.network_lost = False
+        self._judges: OrderedDict[str, tuple[int, Judge | None]] = OrderedDict()
+        self._judging = asyncio.Semaphore(2)
+        self.losses = Losses({c.name for c in self.cameras}, scale=scale)
+        self.counters: Counter[str] = Counter()
+
+    @property
+    def network_lost(self) -> bool:
+        """Whether most cameras were lost together and are not back."""
+        return self.losses.network
+
+    def take_cameras(self, cameras: Iterable[Camera]) -> None:
+        """Watch these from now on; who stays keeps what is known of it."""
+        kept = []
+        for camera in cameras:
+            known = self._by_name.get(camera.name)
+            if known is not None and known.url == camera.url:
+                known.settings, known.learns = camera.settings, camera.learns
+                known.state = maintenance(known.state, camera.state.maintenance)
+                camera = known
+            kept.append(camera)
+        self.cameras, self._by_name = kept, {camera.name: camera for camera in kept}
+        self.losses.watch(self._by_name)
 
     async def run(self) -> None:
+        """Visit them, each in its time."""
         now = time.monotonic()
         for camera in self.cameras:
-            camera.due_s = now + self._chance.uniform(0, min(self._calm_s, 5.0))
+            camera.due_s = now + self._chance.uniform(0, min(self.pace.calm_s, 5.0))
+            # the first films are spread over their interval, so that a start is no rush
+            camera.film_due_s = now + self._chance.uniform(0.2, 1.0) * self.pace.film_s
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._settle_losses(), name="cameras: network losses")
             while True:
                 now = time.monotonic()
                 for camera in self.due(now):
                     camera.busy = True
                     self._hosts[camera.host] += 1
-                    group.create_task(self._visit(camera), name=f"camera {camera.name}")
+                    group.create_task(self._visit(camera, camera.host), name=f"camera {camera.name}")
+                self.settle(now)
                 await asyncio.sleep(0.2)
 
     def due(self, now: float) -> list[Camera]:
@@ -134,106 +202,239 @@ class Watchman:
         for camera in sorted(self.cameras, key=lambda c: c.due_s):
             if camera.due_s > now:
                 break
-            if not camera.busy and room[camera.host] < PER_HOST:
+            if not camera.busy and camera.probed and room[camera.host] < PER_HOST:
                 room[camera.host] += 1
                 chosen.append(camera)
         return chosen
 
-    async def _visit(self, camera: Camera) -> None:
+    async def _visit(self, camera: Camera, host: str) -> None:
         try:
             await self.look(camera)
+        except Exception as error:  # one camera's surprise must not end the watch over the others
+            # the type alone: a text may hold the address
+            log.error("camera.visit_failed", camera=camera.name, error=type(error).__name__)
+            self.counters["failed_visits"] += 1
         finally:
             camera.busy = False
-            self._hosts[camera.host] -= 1
-            summary = camera.state.summary
-            step_s = (
-                self._doubt_s if camera.state.in_doubt or self._suspicious(camera)
-                else min(BAD_S, self._calm_s) if summary in ("faulty", "degraded") else self._calm_s
-            )  # fmt: skip
-            camera.due_s = time.monotonic() + step_s * self._chance.uniform(1 - JITTER, 1 + JITTER)
+            self._hosts[host] -= 1
+            camera.due_s = time.monotonic() + self._pause_s(camera)
 
-    def _suspicious(self, camera: Camera) -> bool:
-        return camera.verdict not in (None, "ok", "unknown")
+    def _pause_s(self, camera: Camera) -> float:
+        pace, state = self.pace, camera.state
+        step_s = pace.calm_s
+        if state.bad:
+            step_s = min(pace.bad_s, step_s)
+        if state.turning(*LOOKED_AT, "changing", "as_registered"):
+            step_s = min(pace.look_s, step_s)
+        if state.turning("reachable", "advancing") and "reachable" not in state.bad:
+            step_s = min(pace.doubt_s, step_s)
+        return step_s * self._chance.uniform(1 - pace.jitter, 1)
+
+    def wanted(self, camera: Camera, now: float) -> tuple[Depth, bool]:
+        """How deep the next visit goes, and whether it brings the picture."""
+        state = camera.state
+        look = (
+            now >= camera.full_due_s or camera.suspicion is not None or state.doubts(*LOOKED_AT)
+            or camera.verdict not in (None, "ok", "unknown")
+        )  # fmt: skip
+        if state.doubts("changing") or now >= camera.film_due_s or camera.stills >= STILL:
+            return "film", look
+        full = now >= camera.full_due_s or state.doubts("as_registered")
+        return ("full" if full else "cheap"), look
 
     async def look(self, camera: Camera) -> list[Change]:
-        """One visit: probe, judge the picture where there are references, take in what it says."""
+        """One visit: probe, judge where it is wanted, take in what it says."""
+        changes = await self._once(camera)
+        if camera.suspicion is not None:  # a glance: look at once
+            changes += await self._once(camera)
+        return changes
+
+    async def _once(self, camera: Camera) -> list[Change]:
         now = time.monotonic()
-        bad = camera.state.in_doubt or camera.state.summary in ("faulty", "degraded")
-        full = camera.references is not None and (now >= camera.full_due_s or bad)
-        depth: Depth = "full" if full else "cheap"
+        depth, look = self.wanted(camera, now)
         probed = await self._prober.probe(
-            Request(id=0, url=camera.url, depth=depth, watch_s=1.5, want_picture=full)
-        )
-        at_us = time.time_ns() // 1000
+            Request(
+                id=0, url=camera.url, depth=depth, watch_s=6.0 if depth == "film" else 1.5,
+                total_s=16.0 if depth == "film" else 6.0, packet_s=3.0, want_picture=look,
+            )
+        )  # fmt: skip
+        self.counters["probes"] += 1
+        self.counters[f"probes_{depth}"] += depth != "cheap"
+        at_us = int(self._wall() * 1e6)
         camera.last = probed
+        suspicion, camera.suspicion = camera.suspicion, None
+        changes = self._take_probe(camera, probed, depth, at_us)
+        if probed.outcome == "reachable":
+            if depth != "cheap":
+                camera.full_due_s = now + self.pace.full_s
+            if depth == "film":
+                camera.film_due_s, camera.stills = now + self.pace.film_s, 0
+                changes += self._take_film(camera, probed, at_us)
+            judged = look and probed.picture is not None and await self._judge(camera, probed, at_us)
+            changes += judged or []
+            if not look and suspicion is None:
+                self._glance(camera, probed)
+        self._after(camera, now, changes)
+        return changes
+
+    def _take_probe(self, camera: Camera, probed: Probed, depth: Depth, at_us: int) -> list[Change]:
         camera.hashes = [*camera.hashes, *probed.keyframe_hashes][-REPEATS:]
         repeated = len(camera.hashes) == REPEATS and len(set(camera.hashes)) == 1
         changes = self._take(
-            camera, from_probe(probed, camera.settings.registered, at_us, repeated=repeated)
+            camera,
+            from_probe(
+                probed, camera.settings.registered, at_us, repeated=repeated, findings=camera.findings
+            ),
         )
-        if probed.outcome == "reachable" and not repeated:
+        if probed.outcome == "reachable" and not repeated and depth != "film":
             standing = camera.state.facts.get("changing")
-            if standing is not None and (standing.good is False or standing.doubts):
-                changes += self._take(camera, Observation(at_us, {"changing": True}, "new pictures"))
-        if full and probed.picture is not None:
-            changes += await self._judge(camera, probed.picture, at_us)
-            camera.full_due_s = now + FULL_S
-        for change in changes:
-            self._tell(camera, change)
+            frozen_bytes = standing is not None and "compressed" in standing.reason
+            if frozen_bytes or (standing is not None and standing.doubts and not camera.stills):
+                fine = Observation(at_us, {"changing": True}, "new pictures")
+                changes += self._take(camera, fine) if frozen_bytes else []
         return changes
 
-    async def _judge(self, camera: Camera, jpeg: bytes, at_us: int) -> list[Change]:
-        if camera.judge is None and camera.references is not None:
-            camera.judge = await asyncio.to_thread(_load, camera.references)
-        if camera.judge is None:
+    def _take_film(self, camera: Camera, probed: Probed, at_us: int) -> list[Change]:
+        if probed.film.get("groups", 0) < 2:
             return []
-        said = await asyncio.to_thread(camera.judge.judge, decode(jpeg))
+        self.counters["films"] += 1
+        kind = frozen(probed.film)
+        evidence = {k: round(v, 4) for k, v in probed.film.items()}
+        reason = "the film changes" if kind is None else f"frozen: {kind[0]} ({kind[1]:.2f})"
+        return self._take(camera, Observation(at_us, {"changing": kind is None}, reason, evidence))
+
+    def _glance(self, camera: Camera, probed: Probed) -> None:
+        """A reason to look, at once; with references only, for without them nobody can judge."""
+        seen = probed.glance
+        if seen is None:
+            return
+        quiet = camera.before is not None and still(seen, camera.before)
+        camera.stills, camera.before = (camera.stills + 1 if quiet else 0), seen
+        if camera.references is not None and camera.good:
+            camera.suspicion = strange(seen, camera.good)
+            self.counters["suspicions"] += camera.suspicion is not None
+
+    async def _judge(self, camera: Camera, probed: Probed, at_us: int) -> list[Change]:
+        """The judge's word on the picture; learning, thumbnails."""
+        jpeg, references = probed.picture, camera.references
+        if jpeg is None or references is None:
+            return []
+        async with self._judging:
+            looked = await asyncio.to_thread(self._look_at, camera, references, jpeg, at_us / 1e6)
+        if looked is None:
+            return []
+        said, camera.picture, camera.reference = looked
+        self.counters["looks"] += 1
         camera.verdict = said.verdict
-        return self._take(camera, from_verdict(said.verdict, said.confidence, said.evidence, at_us))
+        if said.verdict == "ok" and probed.glance is not None:
+            camera.good = [*camera.good, probed.glance][-KEPT:]
+        seen = from_verdict(said.verdict, said.confidence, said.evidence, at_us)
+        changes = self._take(camera, seen)
+        if said.verdict != "ok":
+            references.doubt()
+        elif camera.learns:
+            since_s = camera.good_since_s
+            references.offer(jpeg, at_us / 1e6, good_since_s=since_s, confidence=said.confidence)
+        return changes
+
+    def _look_at(
+        self, camera: Camera, references: References, jpeg: bytes, at_s: float
+    ) -> tuple[Judgement, bytes | None, bytes | None] | None:
+        """In a thread: decode, judge, make the thumbnails of what is not well."""
+        try:
+            picture = decode(jpeg)
+        except BadPicture:
+            return None
+        if camera.learns:
+            references.first(picture, at_s)
+            references.ripen(at_s)
+        judge = self._judge_of(camera.name, references)
+        if judge is None:
+            return None
+        said = judge.judge(picture)
+        if said.verdict == "ok":
+            return said, thumbnail(picture), None
+        other: Picture | None = nearest(picture, references.pictures())
+        return said, thumbnail(picture), None if other is None else thumbnail(other)
+
+    def _judge_of(self, name: str, references: References) -> Judge | None:
+        known = self._judges.get(name)
+        if known is not None and known[0] == references.revision:
+            self._judges.move_to_end(name)
+            return known[1]
+        judge = references.judge()
+        if judge is not None:
+            self._judges[name] = (references.revision, judge)
+            while len(self._judges) > JUDGES:
+                self._judges.popitem(last=False)
+        return judge
+
+    def hear(self, name: str, seen: Observation) -> list[Change]:
+        """What others say of a camera; False facts need the same patience as our own."""
+        camera = self._by_name.get(name)
+        if camera is None:
+            self.counters["heard_unknown"] += 1
+            return []
+        self.counters["heard"] += 1
+        changes = self._take(camera, seen)
+        self._after(camera, time.monotonic(), changes)
+        if any(good is False for good in seen.facts.values()):
+            camera.due_s = 0.0  # go and see
+        return changes
 
     def _take(self, camera: Camera, seen: Observation) -> list[Change]:
-
         camera.state, changes = step(camera.state, seen, camera.settings)
         return changes
 
-    def _tell(self, camera: Camera, change: Change) -> None:
-        log.info(
-            "camera.turned", camera=camera.name, fact=change.fact, transition=change.transition,
-            reason=change.reason,
-        )  # fmt: skip
-        if change.kind != "camera_offline":
-            self._report(Report(camera.name, change, change.kind))
-        elif change.transition == "raise":
-            self._lost[camera.name] = time.monotonic()
-            self._held[camera.name] = change
+    def _after(self, camera: Camera, now: float, changes: list[Change]) -> None:
+        """Good times, losses, reports."""
+        state = camera.state
+        if state.summary == "ok" and not state.in_doubt:
+            since = camera.good_since_s
+            camera.good_since_s = self._wall() if since is None else since
         else:
-            self._lost.pop(camera.name, None)
-            if self._held.pop(camera.name, None) is None and not self.network_lost:
-                self._report(Report(camera.name, change, change.kind))
-            if self.network_lost and not self._lost:
-                self.network_lost = False
-                self._report(Report(None, None, "network_back", tuple(c.name for c in self.cameras)))
+            camera.good_since_s = None
+            if camera.references is not None:
+                camera.references.doubt()
+        lost = "reachable" in state.bad and not state.maintenance
+        doubted = state.turning("reachable") and not lost
+        if doubted and camera.name not in self.losses.doubted:
+            self._ask_the_others(camera, now)
+        self.losses.hear(camera.name, doubted=doubted, lost=lost, now_s=now)
+        for change in changes:
+            camera.evidence = dict(change.evidence)
+            log.info(
+                "camera.turned", camera=camera.name, fact=change.fact, transition=change.transition,
+                reason=change.reason,
+            )  # fmt: skip
+            if change.kind != "camera_offline":
+                self._report(Report(camera.name, change, "camera_fault", transition=change.transition))
+        if not camera.reported and state.summary != "unknown":
+            camera.reported = True
+            self._report(Report(camera.name, None, "state", transition="update"))
+        self.settle(now)
 
-    async def _settle_losses(self) -> None:
-        """Cameras lost are held for a moment: are they many?"""
-        wait_s = min(NETWORK_WINDOW_S, self._calm_s) / 4
-        while True:
-            await asyncio.sleep(0.2)
-            self.settle(time.monotonic(), wait_s)
+    def _ask_the_others(self, camera: Camera, now: float) -> None:
+        """One does not answer: a few more are asked at once, so that a network's loss is soon known."""
+        others = [c for c in self.cameras if c is not camera and not c.busy and c.due_s > now]
+        for other in self._chance.sample(others, min(len(others), max(8, len(others) // 4))):
+            other.due_s = min(other.due_s, now + self._chance.uniform(0, 0.5))
 
-    def settle(self, now: float, wait_s: float) -> None:
-        """Report the losses that have waited ``wait_s``: together if they are the network's."""
-        most = max(NETWORK_LEAST, int(len(self.cameras) * NETWORK_SHARE))
-        if not self.network_lost and len(self._lost) >= most and self._held:
-            self.network_lost = True
-            self._report(Report(None, None, "network_lost", tuple(sorted(self._lost))))
-        if self.network_lost:
-            self._held.clear()
-            return
-        for name in [n for n in self._held if now - self._lost.get(n, now) >= wait_s]:
-            self._report(Report(name, self._held.pop(name), "camera_offline"))
+    def settle(self, now: float) -> None:
+        """Tell what there is to tell of losses."""
+        said = self.losses.settle(now)
+        if said.network_back:
+            self._report(Report(None, None, "network_back", said.network_back, "clear"))
+        if said.network_lost:
+            self._report(Report(None, None, "network_lost", said.network_lost))
+        for names, transition in ((said.lost, "raise"), (said.back, "clear")):
+            for name in names:
+                self._report(Report(name, None, "camera_offline", transition=transition))
 
 
-def _load(folder: Path) -> Judge | None:
-    pictures = [read(path) for path in find(folder)]
-    return Judge.trained(pictures) if pictures else None
+def shown(camera: Camera) -> dict[str, Any]:
+    """A camera's facts for a person or a program: name, summary, outcome, verdict, and each fact."""
+    facts = {str(f): s.good for f, s in camera.state.facts.items() if s.good is not None}
+    line: dict[str, Any] = {"camera": camera.name, "summary": camera.state.summary}
+    outcome = camera.last.outcome if camera.last else None
+    return line | {"outcome": outcome, "verdict": camera.verdict, **facts}

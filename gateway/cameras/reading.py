@@ -20,7 +20,7 @@ from registry.sites import NoSuch
 UNIT: ColumnElement[str | None] = func.coalesce(Camera.unit_code, Site.unit_code)
 
 
-def listed() -> Select[tuple[CameraHealth]]:
+def listed() -> Select[CameraHealth]:
     """All cameras' health, joined with what says where they are; by id."""
     return (
         select(CameraHealth)
