@@ -22,9 +22,11 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from edge.wire.clock import clock_from_text, rfc3339
 from registry import audit
+from registry.boundary_commands import add_boundaries
 from registry.db import Database, DatabaseUnavailable
 from registry.exchange import ImportResult, import_register
 from registry.identity import BadLogin, Identity, id_of_token, token_id
+from registry.labels.command import add_labels
 from registry.models import ApiToken, Detector, DetectorModel, Household, Person, RoleGrant, Site
 from registry.passwords import WeakPassword
 from registry.proposals import Choice, accept_heard
@@ -129,13 +131,31 @@ def build_app(prepare: Prepare | None = None) -> typer.Typer:
     _add_person(app, prepare)
     _add_list(app, prepare)
     _add_accept(app, prepare)
+    add_boundaries(app, lambda config: _desk(config, prepare), _run)
+    from registry.exchange_cli import add_commands  # it imports this module
+
+    add_commands(app, prepare)
+    add_labels(app, _desk, _run, prepare)
     return app
 
 
 def _add_import(app: typer.Typer, prepare: Prepare | None) -> None:
     @app.command("import")
     def import_file(
-        file: Annotated[Path, typer.Argument(help="register as .toml or .csv")],
+        file: Annotated[
+            Path, typer.Argument(help="a register (.toml, .csv), or a table of one --kind")
+        ],
+        kind: Annotated[
+            str | None,
+            typer.Option(help="cameras, camera-models, organisations, households, detectors"),
+        ] = None,
+        rows: Annotated[bool, typer.Option("--rows", help="take the rows that hold")] = False,
+        mapping: Annotated[
+            list[str] | None, typer.Option("--map", help="HEADING=FIELD; repeatable; with --kind")
+        ] = None,
+        repairs: Annotated[
+            list[str] | None, typer.Option("--repair", help="D17=VALUE; repeatable; with --kind")
+        ] = None,
         dry_run: Annotated[
             bool, typer.Option("--dry-run", help="check and count, take nothing")
         ] = False,
@@ -149,6 +169,16 @@ def _add_import(app: typer.Typer, prepare: Prepare | None) -> None:
 
         async def work() -> None:
             async with _desk(config, prepare, create=create) as desk:
+                if kind is not None:
+                    from registry.exchange_cli import import_table  # it imports this module
+
+                    await import_table(
+                        desk, file, kind, dry_run=dry_run, rows=rows, mapping=mapping or [],
+                        repairs=repairs or [], as_json=as_json,
+                    )  # fmt: skip
+                    return
+                if file.suffix.lower() not in (".toml", ".csv"):
+                    raise ValueError(f"{file.name}: say what its rows are, such as --kind cameras")
                 keyring = await asyncio.to_thread(ensure_keyring, desk.settings.effective_key_file)
                 now_us = desk.clock.now_us()
                 result = await import_register(

@@ -9,15 +9,15 @@ from registry.importing.fields import Field
 from registry.importing.kinds.base import Kind, Known, Reference, Unique
 from registry.importing.parse import Parsed, Row
 from registry.models import Organisation
+from registry.organisations import CONTACT
 
-#: What a contact of an organisation is sealed for.
-CONTACT: Final = "organisation.contact"
 KIND_WORDS: Final = {
     "city": ("нийслэл", "city"), "district": ("дүүрэг", "district"), "khoroo": ("хороо", "khoroo"),
-    "agency": ("агентлаг", "agency", "газар", "хэлтэс"),
+    "aimag": ("аймаг", "aimag"), "soum": ("сум", "soum"),
     "school": ("сургууль", "school"), "kindergarten": ("цэцэрлэг", "kindergarten"),
     "hospital": ("эмнэлэг", "hospital"), "police": ("цагдаа", "police"),
     "emergency": ("онцгой байдал", "emergency"),
+    "utility": ("нийтийн үйлчилгээ", "utility"),
     "contractor": ("гүйцэтгэгч", "contractor"), "company": ("компани", "company"),
     "other": ("бусад", "other"),
 }  # fmt: skip
