@@ -98,6 +98,21 @@ def _at_home(own: Sequence[Person], now_us: int, spare_the_away: bool) -> Sequen
     return [p for p in own if (p.contact.away_until_us or 0) <= now_us] or own
 
 
+async def first_of_households(session: AsyncSession, households: Collection[str]) -> list[Person]:
+    """The first contact of each, on one channel, where that person wants what can wait."""
+    first: dict[str | None, Person] = {}
+    ids = list(households)
+    for start in range(0, len(ids), 500):
+        among = and_(
+            Contact.household_id.in_(ids[start : start + 500]),
+            Contact.role == "resident",
+            ContactChannel.muted_us.is_(None),
+        )
+        for person in await _people(session, among):
+            first.setdefault(person.contact.household_id, person)
+    return [Person(p.contact, sorted(p.channels, key=_preference)[:1]) for p in first.values()]
+
+
 async def of_the_told(session: AsyncSession, incident: Incident) -> list[Person]:
     """Everybody who was told of the incident's present episode."""
     told = select(Notification.contact_id).where(

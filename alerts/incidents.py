@@ -70,7 +70,7 @@ class IncidentError(Exception):
 class Subject(NamedTuple):
     """Whose incident it is, and where."""
 
-    kind: Literal["household", "site", "city", "camera"]
+    kind: Literal["household", "site", "city", "camera", "fibre"]
     id: str
     site_id: str
     household_id: str | None
@@ -426,6 +426,38 @@ async def _join(session: AsyncSession, incident: Incident, heard: _Heard) -> App
     return Applied(True, incident.id, False, notified)
 
 
+async def hand_over(
+    session: AsyncSession, record: AlarmRecord, to: Incident, now_us: int, policy: Policy
+) -> None:
+    """The trouble belongs to another incident's story, which names its cause."""
+    before = await session.get(Incident, record.incident_id or "", with_for_update=True)
+    record.incident_id = to.id
+    _tell_story(session, to, "alarm_joined", now_us, alarm=record.id, kind=record.kind)
+    if before is not None:
+        _tell_story(session, before, "alarm_left", now_us, alarm=record.id, to=to.id)
+        await _settle(session, before, now_us, policy)
+
+
+async def set_free(session: AsyncSession, record: AlarmRecord, now_us: int, policy: Policy) -> Applied:
+    """The trouble lasts although what was held for its cause is over: it stands for itself again."""
+    record.incident_id = None
+    await session.flush()
+    return await _place(session, record, Standing(True, "active"), None, True, now_us, policy)
+
+
+async def cover_site(
+    session: AsyncSession, site_id: str, by: Incident, now_us: int, policy: Policy
+) -> bool:
+    """A site's silence is explained by another incident; False if it had none of its own."""
+    incident = await _open_one(session, Subject("site", site_id, site_id, None, None), "site")
+    if incident is None:
+        return False
+    _tell_story(session, incident, "explained", now_us, by=by.id)
+    _tell_story(session, by, "site_joined", now_us, site=site_id)
+    await _all_clear(session, incident, now_us, now_us, policy)
+    return True
+
+
 # ---- an incident's own states -----------------------------------------------------------------
 
 
@@ -445,6 +477,8 @@ async def _settle(session: AsyncSession, incident: Incident, now_us: int, policy
         )
     ).one()
     incident.version += 1
+    if incident.subject_kind == "fibre":  # it ends when the cut is mended, which others see
+        return 0
     if incident.state in _OPEN_STATES and not active:
         return await _all_clear(session, incident, last_cleared_us or now_us, now_us, policy)
     if incident.state == "all_clear" and active:

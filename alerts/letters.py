@@ -167,6 +167,9 @@ def _message(
         or (notification.episode > 1 and incident.alarm_class == "alarm"),
         role=row.contact.role,
         by=first_names.get(notification.values.get("by") or "", ""),
+        cameras=int(notification.values.get("cameras") or 0),
+        homes=int(notification.values.get("homes") or 0),
+        hours=str(notification.values.get("hours") or ""),
     )
     text = compose(catalogues.get(notification.language), facts)
     return Message(
@@ -196,6 +199,8 @@ def _where(row: _Row, keyring: Keyring) -> str:
     """The household's address; the site's title where the incident is a site's."""
     if row.household is not None and row.household.address is not None:
         return keyring.open(row.household.address, ADDRESS)
+    if row.incident.subject_kind == "fibre":
+        return row.incident.summary
     if row.site is not None and row.incident.subject_kind != "unit":
         return row.site.title
     return unit_name(row.incident.unit_code or "", row.notification.language)

@@ -31,10 +31,12 @@ MessageKind = Literal[
     "drill",
     "area_silent",
     "power_cut",
+    "fibre_cut",
+    "fibre_work",
 ]
 #: What can wait, and what a person may therefore do without: never fire or CO, nor what follows them.
 CAN_WAIT: frozenset[str] = frozenset(
-    {"trouble", "site", "test", "history", "drill", "area_silent", "power_cut"}
+    {"trouble", "site", "test", "history", "drill", "area_silent", "power_cut", "fibre_work"}
 )
 #: Who is told beside the household's own people.
 Others = Literal["neighbours", "khoroo_duty", "desk"]

@@ -41,6 +41,11 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     role: str = "resident"
     #: first name of who has it; empty for the duty desk
     by: str = ""
+    #: how many lose their connection by a cut
+    cameras: int = 0
+    homes: int = 0
+    #: the hours of planned work, as people read them
+    hours: str = ""
 
     def __repr__(self) -> str:
         return f"Facts(message={self.message!r}, hazard={self.hazard!r})"
@@ -106,6 +111,9 @@ def _fill(catalogue: Catalogue, key: str, facts: Facts) -> str:
         troubles="\n".join(lines),
         hazard=catalogue.text(f"hazard.{facts.hazard}"),
         who=facts.by or catalogue.text("who.desk"),
+        cameras=facts.cameras,
+        homes=facts.homes,
+        hours=facts.hours,
     )
 
 
