@@ -14,9 +14,11 @@ import os
 import resource
 import sys
 import time
+from bisect import bisect_left
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +52,8 @@ _HOMES_PER_SITE = 100
 _EPOCH = "storm"
 #: Nobody waits longer than this for the stragglers.
 _PATIENCE_S = 120.0
+#: A trouble that is being sent when a fire begins is no trouble before a fire.
+_HEAD_START_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,8 @@ class StormFigures:
     peak_rss_mb: float
     #: of the troubles that were due before the first fire
     troubles_told: int
+    #: troubles accepted while a fire that had been due for a second still waited
+    troubles_before_fire: int
     receivers_cpu_s: float
 
 
@@ -322,8 +328,25 @@ def _figures(
         median_s=_at(delays, 0.5), p99_s=_at(delays, 0.99), slowest_s=_at(delays, 1.0),
         within_10_s=sum(delay <= 10.0 for delay in delays) / wanted, doubled=doubled,
         incidents=count, planned_late_s=late_s, cpu_s=cpu_s, peak_rss_mb=rss_mb,
-        troubles_told=sum(key.startswith("trouble") for key in accepted), receivers_cpu_s=0.0,
+        troubles_told=sum("trouble" in key for key in accepted),
+        troubles_before_fire=_overtaken(accepted, homes, due), receivers_cpu_s=0.0,
     )  # fmt: skip
+
+
+def _overtaken(accepted: dict[str, list[float]], homes: Sequence[_Home], due: Sequence[float]) -> int:
+    """Troubles that went out while a fire, due for a second or more, had not."""
+    fires = sorted(
+        (due[number], min(accepted[key]))
+        for number, home in enumerate(homes)
+        for key in home.keys
+        if key in accepted
+    )
+    latest, begins = list(accumulate((taken for _, taken in fires), max)), [at for at, _ in fires]
+    count = 0
+    for moment in (min(times) for key, times in accepted.items() if "trouble" in key):
+        waiting = bisect_left(begins, moment - _HEAD_START_S)
+        count += waiting > 0 and latest[waiting - 1] > moment
+    return count
 
 
 def _at(delays: Sequence[float], share: float) -> float:

@@ -13,6 +13,7 @@ import socket
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import structlog
 import uvicorn
@@ -28,13 +29,15 @@ from edge.wire.clock import US_PER_S
 from gateway import outside
 from gateway.app import create_app
 from gateway.city import City, open_city
+from gateway.fibre.watch import FibreWatch
 from gateway.ingest.inbox import BrokerUnavailable
 from gateway.ingest.patience import until_done
 from gateway.ingest.worker import IngestWorker
 from gateway.settings import GatewaySettings
 from gateway.supervise import Supervisor
 from gateway.upkeep import Upkeep
-from gateway.web import answers, codes, routes
+from gateway.web import pages, routes
+from registry.fibre.services import PlantKeeper
 from registry.identity import Identity
 
 #: Open requests get this long to finish; live streams are ended at once.
@@ -101,15 +104,18 @@ async def _run(
     stop: asyncio.Event,
 ) -> None:
     identity = Identity(city.database, city.clock)
-    server = _server(_application(city, identity), city)
+    application, keeper = _application(city, identity), PlantKeeper()
+    application.state.plant_keeper = keeper  # the routes and the watch share one plant
+    server = _server(application, city)
     ingest = IngestWorker(city)
     supervisor = Supervisor(city, lambda: ingest.listening_since_us)
     city.wake_alerts = worker.wake
     started(Started(_url(listener), await identity.ensure_setup_code()))
     async with asyncio.TaskGroup() as group:
-        background = [
+        background: list[asyncio.Task[Any]] = [
             group.create_task(ingest.run(), name="ingest"),
             group.create_task(supervisor.run(), name="supervisor"),
+            group.create_task(FibreWatch(city, keeper).run(), name="fibre"),
             group.create_task(_retain(city), name="retention"),
             group.create_task(_say_when_connected(ingest), name="broker greeting"),
             *(group.create_task(task(), name=name) for name, task in upkeep.tasks().items()),
@@ -130,8 +136,12 @@ async def _run(
 
 
 def _application(city: City, identity: Identity) -> FastAPI:
-    pages = [routes.router, answers.router, codes.router, *outside.routers()]
-    app = create_app(city, identity=identity, extra=pages)
+    app = create_app(
+        city,
+        identity=identity,
+        extra=[*pages.routers(), *outside.routers()],
+        tile_url=city.settings.tile_url,
+    )
     routes.install(app)
     return app
 

@@ -7,7 +7,8 @@ one process's at a time, by a lease. All of it waits out an absent database and 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
 
 import structlog
 
@@ -39,9 +40,9 @@ class Upkeep:
         self._holder = new_id()
         self._canary = Canary(city.doors.channels, city.clock, settings.canary)
 
-    def tasks(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
+    def tasks(self) -> Mapping[str, Callable[[], Coroutine[Any, Any, None]]]:
         """Coroutine functions by name, each until cancelled."""
-        found: dict[str, Callable[[], Awaitable[None]]] = {"canary": self._watch_channels}
+        found: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {"canary": self._watch_channels}
         if self._settings.quarterly_test:
             found["drills"] = self._drill
         if self._settings.smtp is not None and self._settings.smtp.bounce_maildir is not None:

@@ -30,6 +30,9 @@ SCRIPT = Path(__file__).with_name("killed_worker.py")
 LEASE_S = 20.0
 RUNG_AFTER_S = {0: 0, 1: 61, 2: 181}
 #: Each takes a process of its own; the others are part of ``make soak``.
+BEFORE_THE_CLAIM = (
+    "climbing, not committed", "claimed, not committed", "written, not committed",
+)  # fmt: skip
 ALWAYS = {(1, "sent, not recorded"), (2, "climbing, not committed")}
 
 
@@ -96,6 +99,6 @@ async def test_killed_there_two_others_go_on_and_nobody_is_told_twice(
     assert sum(mails.values()) + len(dead) >= len(deliveries)
     assert {one.rung for one in await town.all(Notification)} == {0, 1, 2}
     assert {one.number for one in await town.all(CapMessage)} == {1}
-    if "not sent" not in point:
+    if point in BEFORE_THE_CLAIM:  # later, other messages may be on their way: nobody can say
         assert mails == most
     await smtp.stop()

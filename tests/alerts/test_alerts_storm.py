@@ -11,10 +11,11 @@ from alerts.bench import dead_site_storm, storm
 
 @pytest.mark.timeout(120)
 async def test_a_storm_reaches_every_contact_once_and_soon(tmp_path: Path) -> None:
-    figures = await storm(tmp_path, households=120, contacts=3, spread_s=3.0)
+    figures = await storm(tmp_path, households=120, contacts=3, spread_s=3.0, troubles=150)
     assert figures.told == 360
     assert figures.doubled == 0
     assert figures.incidents == 120
+    assert (figures.troubles_told, figures.troubles_before_fire) == (150, 0)
     assert figures.within_10_s == 1.0, figures
     assert figures.peak_rss_mb < 600
 

@@ -53,6 +53,7 @@ def _figures(found: StormFigures) -> dict[str, object]:
         "max_ms": round(found.slowest_s * 1000),
         "planned_late_ms": round(found.planned_late_s * 1000),
         "troubles_told": found.troubles_told,
+        "troubles_before_fire": found.troubles_before_fire,
         "incidents": found.incidents,
         "lost": wanted - found.told,
         "doubled": found.doubled,
