@@ -30,6 +30,7 @@ from registry.rights import CONSOLE, Actor
 from registry.sealed import Keyring
 from registry.shipped import enter_shipped_models
 from registry.sites import touch_site
+from registry.stays import keep_stay
 
 #: Values in one IN (…).
 _CHUNK: Final = 500
@@ -135,6 +136,7 @@ class _Applier:
         self._homes: dict[str, Household] = {}
         self._detectors: dict[str, Detector] = {}
         self._touched: set[str] = set()
+        self._moved: list[tuple[Detector, bool]] = []
 
     async def load(self, checked: Checked) -> None:
         """What the database has of everything the file names."""
@@ -202,6 +204,9 @@ class _Applier:
             self._detector(row)
         await self._session.flush()
         self._touched |= await self._sites_of_models(checked)
+        await self._session.flush()
+        for detector, created in self._moved:
+            await keep_stay(self._session, detector, self._now_us, created=created)
         await touch_site(self._session, *self._touched)
 
     def _site_defaults(self) -> dict[str, Any]:
@@ -260,7 +265,9 @@ class _Applier:
         if known is None or known.status == "unregistered":  # a retired one stays retired
             columns |= {"status": "in_service", "registered_us": self._now_us}
         counts = Counts()
-        self._put(Detector, known, columns, {"place": "", "alarm_settings": {}}, counts)
+        detector = self._put(Detector, known, columns, {"place": "", "alarm_settings": {}}, counts)
+        if not counts.unchanged:
+            self._moved.append((detector, bool(counts.created)))
         if not counts.unchanged:
             self._touched.add(columns["site_id"])
         _add(self._result.detectors, counts)

@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from registry.models import Contact, ContactChannel, Detector, Household, Site
 from registry.sealed import Keyring, Sealed
-from registry.sites import Conflict, NoSuch, touch_site
+from registry.sites import SERVING, Conflict, NoSuch, touch_site
 
 #: Purposes the sealed columns are sealed for.
 ADDRESS: Final = "household.address"
@@ -166,7 +166,7 @@ async def household_of(session: AsyncSession, detector_id: str) -> Household | N
     return await session.scalar(
         select(Household)
         .join(Detector, Detector.household_id == Household.id)
-        .where(Detector.id == detector_id, Detector.status == "in_service")
+        .where(Detector.id == detector_id, Detector.status.in_(SERVING))
     )
 
 

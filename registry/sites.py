@@ -17,9 +17,10 @@ from edge.wire.identity import check_site, detector_id
 from edge.wire.messages import Config, DetectorSettings
 from registry.models import Detector, DetectorModel, Household, Site
 from registry.rights import Place
+from registry.stays import keep_stay
 
-#: Heard and nobody's yet; a household's or site's own; taken down.
-STATUSES: Final = ("unregistered", "in_service", "retired")
+#: Detectors that a site is told of and whose alarms count: a faulty one may still be right.
+SERVING: Final = ("in_service", "faulty")
 #: Ids in one IN (…); below every database's limit of bound values.
 _CHUNK: Final = 500
 
@@ -60,7 +61,7 @@ async def site_config(session: AsyncSession, site_id: str) -> Config:
     rows = await session.execute(
         select(Detector, DetectorModel)
         .outerjoin(DetectorModel, Detector.model_id == DetectorModel.id)
-        .where(Detector.site_id == site_id, Detector.status == "in_service")
+        .where(Detector.site_id == site_id, Detector.status.in_(SERVING))
         .order_by(Detector.id)
     )
     return Config(
@@ -100,7 +101,7 @@ async def touch_model(session: AsyncSession, model_id: str) -> None:
     """A change to a model: every site with a detector of it must be told."""
     sites = await session.scalars(
         select(Detector.site_id)
-        .where(Detector.model_id == model_id, Detector.status == "in_service")
+        .where(Detector.model_id == model_id, Detector.status.in_(SERVING))
         .distinct()
     )
     await touch_site(session, *sites)
@@ -138,6 +139,8 @@ async def register_detectors(
     if changed:
         await touch_site(session, site_id)
     await session.flush()
+    for detector in detectors:
+        await keep_stay(session, detector, now_us)
     return detectors
 
 

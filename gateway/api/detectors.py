@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, Field
@@ -20,17 +20,16 @@ from gateway.api.common import (
     Text,
     Wanted,
     at,
-    check_match,
     decode_cursor,
     differences,
-    etag_of,
     page_of,
-    set_etag,
     within,
 )
+from gateway.api.records import matched, tag
 from gateway.door import Asker, allow, need, rooms
 from gateway.problems import documented
 from registry import audit
+from registry.detector_life import DetectorStatus, check_move
 from registry.models import Detector, Household, Site
 from registry.proposals import Choice, accept_heard
 from registry.sites import (
@@ -41,13 +40,13 @@ from registry.sites import (
     place_of_site,
     register_detectors,
 )
+from registry.stays import keep_stay
 
 router = APIRouter(prefix="/detectors", tags=["detectors"])
 _Reader = Annotated[Asker, Depends(need("detector.read", by_object=True))]
 _Writer = Annotated[Asker, Depends(need("detector.write", by_object=True))]
 #: Detectors registered by one request; a bigger register comes by import.
 MAX_BULK = 500
-Status = Literal["unregistered", "in_service", "retired"]
 
 
 class AcceptIn(Wanted):
@@ -75,7 +74,7 @@ class RegistrationsIn(Wanted):
 class DetectorPatch(AcceptIn):
     """Only the fields sent change."""
 
-    status: Status = "in_service"
+    status: DetectorStatus = "in_service"
     alarm_settings: dict[str, Any] = Field(
         default_factory=dict, description="what differs from the model's"
     )
@@ -105,7 +104,7 @@ class DetectorOut(BaseModel):
     site_id: str
     source: str
     address: str
-    status: Status
+    status: DetectorStatus
     household_id: str | None
     model_id: str | None
     place: str
@@ -135,11 +134,7 @@ def _editable(detector: Detector) -> dict[str, Any]:
     return {name: getattr(detector, name) for name in _EDITABLE}
 
 
-def _etag(detector: Detector) -> str:
-    return etag_of("detector", detector.id, _editable(detector))
-
-
-def _out(detector: Detector) -> DetectorOut:
+def detector_out(detector: Detector) -> DetectorOut:
     return DetectorOut(
         **{name: getattr(detector, name) for name in _SAID},
         **_editable(detector),
@@ -161,7 +156,7 @@ async def _one(session: AsyncSession, detector_id: str, *, lock: bool = False) -
 async def list_detectors(
     request: Request,
     asker: _Reader,
-    status: Status | None = None,
+    status: DetectorStatus | None = None,
     site: SiteId | None = None,
     source: Text | None = None,
     address: Text | None = None,
@@ -186,7 +181,7 @@ async def list_detectors(
     async with rooms(request).database.read() as session:
         rows = list(await session.scalars(query.order_by(Detector.id).limit(limit + 1)))
     page, following = page_of(rows, limit, lambda row: (row.id,))
-    return Page(items=[_out(row) for row in page], next=following)
+    return Page(items=[detector_out(row) for row in page], next=following)
 
 
 @router.get(
@@ -200,8 +195,8 @@ async def get_detector(
     async with rooms(request).database.read() as session:
         allow(asker, "detector.read", await place_of_detector(session, detector_id))
         detector = await _one(session, detector_id)
-    set_etag(response, _etag(detector))
-    return _out(detector)
+    tag(response, detector)
+    return detector_out(detector)
 
 
 @router.post(
@@ -230,7 +225,7 @@ async def accept_many(body: AcceptManyIn, request: Request, asker: _Writer) -> D
         )
         await _note_registered(session, asker, detectors, now_us)
     city.wake_configs()
-    return DetectorsOut(items=[_out(detector) for detector in detectors])
+    return DetectorsOut(items=[detector_out(detector) for detector in detectors])
 
 
 @router.post(
@@ -259,7 +254,7 @@ async def _register(
         detectors = await register_detectors(session, site_id, wanted, now_us=now_us)
         await _note_registered(session, asker, detectors, now_us)
     city.wake_configs()
-    return [_out(detector) for detector in detectors]
+    return [detector_out(detector) for detector in detectors]
 
 
 async def _note_registered(
@@ -290,15 +285,20 @@ async def patch_detector(
     async with city.database.write() as session:
         allow(asker, "detector.write", await place_of_detector(session, detector_id))
         detector = await _one(session, detector_id, lock=True)
-        check_match(if_match, _etag(detector))
-        before, after = differences(_editable(detector), body.model_dump(exclude_unset=True))
+        wanted = body.model_dump(exclude_unset=True)
+        await matched(session, detector, if_match, wanted)
+        before, after = differences(_editable(detector), wanted)
         if after:
+            if "status" in after:
+                check_move(detector.status, after["status"])
+            versions = {"version": detector.version}, {"version": detector.version + 1}
             await change_detector(session, detector, **after)
+            await keep_stay(session, detector, city.clock.now_us())
             await audit.append(
                 session, actor=asker.actor, origin=asker.origin, action="detector.change",
                 object_kind="detector", object_id=detector_id, now_us=city.clock.now_us(),
-                before=before, after=after,
+                before=before | versions[0], after=after | versions[1],
             )  # fmt: skip
     city.wake_configs()
-    set_etag(response, _etag(detector))
-    return _out(detector)
+    tag(response, detector)
+    return detector_out(detector)

@@ -212,6 +212,12 @@ def upgrade() -> None:
             batch_op.f("ix_detector_stay_household_id"), ["household_id"], unique=False
         )
 
+    # what hangs already has hung there since it was registered, as far as anybody knows
+    op.execute(
+        "INSERT INTO detector_stay (id, detector_id, site_id, household_id, place, from_us)"
+        " SELECT id, id, site_id, household_id, place, COALESCE(registered_us, first_seen_us, 0)"
+        " FROM detector WHERE status = 'in_service'"
+    )
     with op.batch_alter_table("audit_entry", schema=None) as batch_op:
         batch_op.add_column(sa.Column("reason", sa.String(length=500), nullable=True))
         batch_op.add_column(sa.Column("batch_id", sa.String(length=64), nullable=True))
