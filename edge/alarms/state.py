@@ -6,6 +6,7 @@ a value at a moment and a rate from there, so that how often somebody looks neve
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -145,6 +146,12 @@ class State(Memory, kw_only=True, gc=False):
         def __copy__(self) -> State: ...
 
 
+#: A state's first fields are its memory.
+_REMEMBERED = len(Memory.__struct_fields__)
+#: Different settings whose bytes are kept at hand; a site has a handful.
+_KNOWN_SETTINGS = 256
+
+
 class _Envelope(msgspec.Struct, array_like=True):
     version: int
     settings: dict[str, float | int | str | bool | None]
@@ -160,11 +167,16 @@ def encode_state(state: State) -> bytes:
 
     One byte says how the rest is packed; only a detector in much trouble is worth compressing.
     """
-    memory = Memory(**{name: getattr(state, name) for name in Memory.__struct_fields__})
-    raw = _encoder.encode(_Envelope(STATE_VERSION, state.settings.differing(), memory))
+    memory = msgspec.structs.astuple(state)[:_REMEMBERED]  # as ``_Envelope`` reads it
+    raw = _encoder.encode((STATE_VERSION, _packed(state.settings), memory))
     if len(raw) <= _COMPRESS_FROM_BYTES:
         return _PLAIN + raw
     return _ZSTD + zstandard.ZstdCompressor(level=1).compress(raw)
+
+
+@lru_cache(maxsize=_KNOWN_SETTINGS)
+def _packed(settings: Settings) -> msgspec.Raw:
+    return msgspec.Raw(_encoder.encode(settings.differing()))
 
 
 def decode_state(raw: bytes) -> State:

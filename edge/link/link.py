@@ -56,6 +56,7 @@ LESSER_WINDOW = 20
 LESSER_LATE_S = 0.1
 #: Frames without the city's answer at once, at most; a slow city gets fewer.
 FRAMES_WINDOW = 32
+FRAMES_LEAST = 6
 #: An event that is not known to be younger than this waits for the acknowledgement of a snapshot that
 #: was taken after it; the city takes older ones for history, unless a snapshot lists the alarm.
 YOUNG_MS = 300_000
@@ -141,7 +142,7 @@ class Link:
             LESSER_WINDOW, adaptive=True, slow_factor=1, slow_margin_s=LESSER_LATE_S,
             cap_s=EVENTS_RESEND_CAP_S, jitter=jitter,
         )  # fmt: skip
-        self._frames = Window(FRAMES_WINDOW, adaptive=True, jitter=jitter)
+        self._frames = Window(FRAMES_WINDOW, least=FRAMES_LEAST, adaptive=True, jitter=jitter)
         self._parts = Window(
             PARTS_WINDOW, least=1, adaptive=True, slow_factor=1, slow_margin_s=LESSER_LATE_S,
             jitter=jitter,

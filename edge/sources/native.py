@@ -13,6 +13,7 @@ others' alarms). Other names are ignored.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -42,9 +43,11 @@ _PATTERNS: Mapping[Action, str] = {"sound_t3": "T3", "sound_t4": "T4"}
 #: One batch is one frame's worth.
 MAX_BATCH = 4096
 
-_FLAGS: tuple[tuple[str, int], ...] = tuple(
-    (flag.name.lower(), int(flag)) for flag in Flag if flag.name
-)
+_FLAG_BITS: tuple[int, ...] = tuple(int(flag) for flag in Flag if flag.name)
+_flags_of = attrgetter(*(flag.name.lower() for flag in Flag if flag.name))
+_quantities_of = attrgetter(*QUANTITY_NAMES)
+_about_of = attrgetter("maker", "model", "firmware", "sounder", "report_interval_s")
+_NOTHING = (None,) * 5
 
 
 class _Native(msgspec.Struct, kw_only=True):
@@ -156,14 +159,12 @@ class NativeSource:
         native, repairs = jsontext.decode_object(_one, payload, _Native, _is_alarm)
         fact = _fact(native, bare, repairs)
         flags = known = 0
-        for name, bit in _FLAGS:
-            state = getattr(native, name)
+        for bit, state in zip(_FLAG_BITS, _flags_of(native), strict=True):
             if state is not None:
                 known |= bit
                 flags |= bit if state else 0
-        values = {
-            name: value for name in QUANTITY_NAMES if (value := getattr(native, name)) is not None
-        }
+        stated = zip(QUANTITY_NAMES, _quantities_of(native), strict=True)
+        values = {name: value for name, value in stated if value is not None}
         if not known and not values:
             if fact is bare:
                 raise WireError("empty", "no quantity, no flag and nothing about the device")
@@ -195,6 +196,8 @@ def _parse_topic(topic: str) -> tuple[str, str]:
 
 
 def _fact(native: _Native, bare: DeviceFact, repairs: list[str]) -> DeviceFact:
+    if _about_of(native) == _NOTHING:
+        return bare
     said: dict[str, Any] = {
         name: clean_text(value)
         for name in ("maker", "model", "firmware")

@@ -22,6 +22,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 import zstandard
+from msgspec.structs import astuple
 
 from edge.wire.errors import WireError
 from edge.wire.readings import Reading
@@ -35,6 +36,9 @@ _RAW, _ZSTD = 0, 1
 MAX_READINGS = 4096
 #: Neither packed nor unpacked may a frame be larger; above it is an attack or a bug.
 MAX_FRAME_BYTES = 1 << 20
+
+
+_FIRST_QUANTITY = Reading.__struct_fields__.index(QUANTITY_NAMES[0])
 
 
 class _Body(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
@@ -112,12 +116,13 @@ def frame_from_readings(
     table: dict[str, int] = {}
     index = array("H", (table.setdefault(r.detector, len(table)) for r in readings))
     columns: dict[int, bytes] = {}
-    for number, name in enumerate(QUANTITY_NAMES):
-        values = [getattr(r, name) for r in readings]
-        if any(value is not None for value in values):
-            columns[number] = _bytes(
-                array("d", (math.nan if value is None else value for value in values))
-            )
+    # a reading's fields are its key, its flags and then the quantities in their order
+    for number, values in enumerate(list(zip(*map(astuple, readings), strict=True))[_FIRST_QUANTITY:]):
+        unstated = values.count(None)
+        if unstated < len(values):
+            if unstated:
+                values = tuple([math.nan if value is None else value for value in values])
+            columns[number] = _bytes(array("d", values))
     return Frame(
         site=site,
         epoch=epoch,
