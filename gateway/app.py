@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Final
+from urllib.parse import urlsplit
 
 from fastapi import APIRouter, FastAPI
 from starlette.datastructures import Headers, MutableHeaders
@@ -29,17 +30,17 @@ _UPLOADS: Final = (
     (re.compile(r"/api/v1/specifications/[^/]+/attachments"), MAX_FILE_BYTES),
     (re.compile(r"/api/v1/imports"), bounds.MAX_FILE_BYTES),
 )
-#: The pages need nothing from elsewhere but map tiles; styles are set by script, not written inline.
+#: The pages need nothing from elsewhere but map tiles, where the city has named a server; styles are
+#: set by script, not written inline. The label reader runs in a worker that it makes itself.
 _CSP: Final = (
-    "default-src 'self'; img-src 'self' data: https://tile.openstreetmap.org; object-src 'none'; "
-    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    "default-src 'self'; img-src 'self' data: blob:{tiles}; worker-src 'self' blob:; "
+    "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 _HEADERS: Final = {
-    "Content-Security-Policy": _CSP,
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
-    "Permissions-Policy": "camera=(), microphone=(), geolocation=(self)",
+    "Permissions-Policy": "camera=(self), microphone=(), geolocation=(self)",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
@@ -53,11 +54,18 @@ def _too_large(limit: int) -> problems.ProblemError:
     )
 
 
+def csp(tile_url: str | None) -> str:
+    """The content security policy: this site alone, and the tile server if there is one."""
+    parts = urlsplit(tile_url or "")
+    return _CSP.format(tiles=f" {parts.scheme}://{parts.netloc}" if parts.netloc else "")
+
+
 class SecurityHeaders:
     """Adds the strict headers to every answer; answers of the API are never cached."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, tile_url: str | None = None) -> None:
         self._app = app
+        self._headers = {**_HEADERS, "Content-Security-Policy": csp(tile_url)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -67,7 +75,7 @@ class SecurityHeaders:
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
+                for name, value in self._headers.items():
                     headers.setdefault(name, value)
                 if scope["path"].startswith(PREFIX):
                     headers.setdefault("Cache-Control", "no-store")
@@ -111,7 +119,11 @@ def _limit_of(path: str) -> int:
 
 
 def create_app(
-    city: Rooms, *, extra: Sequence[APIRouter] = (), identity: Identity | None = None
+    city: Rooms,
+    *,
+    extra: Sequence[APIRouter] = (),
+    identity: Identity | None = None,
+    tile_url: str | None = None,
 ) -> FastAPI:
     """The application over an open city. ``extra`` are routers outside /api/v1, such as the pages."""
     app = FastAPI(
@@ -138,6 +150,6 @@ def create_app(
     for router in extra:
         app.include_router(router)
     app.add_middleware(BodyLimit)
-    app.add_middleware(SecurityHeaders)
+    app.add_middleware(SecurityHeaders, tile_url=tile_url)
     check_declared(app)
     return app

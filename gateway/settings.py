@@ -89,6 +89,12 @@ class GatewaySettings(BaseSettings):
     influx_token: SecretStr = Field(SecretStr(""), description="API token, or user:password on 1.x")
     influx_org: str = Field("utaa", description="organisation (2.x only)")
     influx_bucket: str = Field("utaa", description="bucket (2.x) or database (1.x, 3)")
+    tile_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^/\s]+/.*\{z\}.*",
+        description="a tile server for the maps: https://host/{z}/{x}/{y}.png; unset: own ground",
+    )
+    tile_attribution: str = Field("", description="what its terms ask to be shown on the map")
     open_overview: bool = Field(
         False, description="show the first page to everybody, without signing in: demos, wall displays"
     )

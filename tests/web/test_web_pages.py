@@ -3,79 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from pathlib import Path
-from types import SimpleNamespace
 
-import httpx
-import pytest
-
-import alerts.models  # noqa: F401  # its tables belong to the metadata
 from alerts.acknowledge import issue
-from alerts.doors import Doors
 from alerts.models import AlarmRecord, Incident, Notification
-from alerts.policy import DEFAULT_POLICY
-from edge.wire.clock import EARLIEST_US, ManualClock
 from edge.wire.messages import CLASS_OF
-from gateway.app import create_app
-from gateway.live import Hub
-from gateway.metrics import Metrics
 from gateway.models import LatestReading, SiteState
-from gateway.web import answers, routes
 from gateway.web.page import NAVIGATION
 from gateway.web.words import LANGUAGES, words_for
-from registry.db import Base, Database
-from registry.identity import Identity
-from registry.models import Contact, Detector, Household, RoleGrant, Site
-from registry.sealed import ensure_keyring
-from tests.api.conftest import cheap_passwords
-
-NOW_US = EARLIEST_US + 200_000_000_000_000
-PASSWORD = "correct horse battery"
-LOCALE = Path(routes.__file__).parent / "locale"
-
-
-@dataclass
-class Web:
-    """A browser without JavaScript, and the city behind it."""
-
-    browser: httpx.AsyncClient
-    database: Database
-    settings: SimpleNamespace
-    people: Identity
-    city: SimpleNamespace
-
-    async def sign_in(self, login: str) -> httpx.Response:
-        form = {"login": login, "password": PASSWORD, "next": "/"}
-        return await self.browser.post("/signin", data=form)
-
-
-@pytest.fixture
-async def web(tmp_path: Path) -> AsyncIterator[Web]:
-    database = Database(f"sqlite:///{tmp_path}/city.db")
-    async with database.engine.begin() as connection:
-        await connection.run_sync(Base.metadata.create_all)
-    clock = ManualClock(NOW_US)
-    people = Identity(database, clock, passwords=cheap_passwords())
-    settings = SimpleNamespace(open_overview=False, open_metrics=False)
-    city = SimpleNamespace(
-        database=database, clock=clock, keyring=ensure_keyring(tmp_path / "keys"), hub=Hub(Metrics()),
-        settings=settings, wake_alerts=lambda: None, wake_configs=lambda: None,
-        policy=DEFAULT_POLICY, doors=Doors(),
-    )  # fmt: skip
-    app = create_app(city, identity=people, extra=[routes.router, answers.router])  # type: ignore[arg-type]
-    routes.install(app)
-    transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="https://utaa.test") as browser:
-        yield Web(browser, database, settings, people, city)
-    await database.close()
-
-
-async def _somebody(web: Web, login: str, role: str, unit: str | None = None) -> None:
-    person = await web.people.new_person(login, PASSWORD, [])
-    async with web.database.write() as session:
-        session.add(RoleGrant(person_id=person, role=role, unit_code=unit))
+from registry.models import Contact, Detector, Household, Site
+from tests.web.conftest import LOCALE, NOW_US, PASSWORD, Web
 
 
 async def _a_fire(web: Web, site: str = "s1", unit: str = "1125", label: str = "GER-1") -> None:
@@ -119,7 +55,7 @@ async def _a_fire(web: Web, site: str = "s1", unit: str = "1125", label: str = "
 
 async def test_a_visitor_is_sent_to_the_first_start_and_later_to_signing_in(web: Web) -> None:
     assert (await web.browser.get("/")).headers["location"] == "/setup"
-    await _somebody(web, "duty.one", "duty")
+    await web.somebody("duty.one", "duty")
     assert (await web.browser.get("/")).headers["location"] == "/signin"
     assert (await web.browser.get("/overview")).status_code == 401
     assert (await web.browser.get("/changes")).status_code == 401
@@ -137,7 +73,7 @@ async def test_the_first_administrator_is_made_on_the_page_by_the_code(web: Web)
 
 
 async def test_the_overview_says_what_burns_in_mongolian_and_in_english(web: Web) -> None:
-    await _somebody(web, "duty.one", "duty")
+    await web.somebody("duty.one", "duty")
     await _a_fire(web)
     await web.sign_in("duty.one")
     page = (await web.browser.get("/")).text
@@ -184,7 +120,7 @@ async def test_an_address_of_an_unregistered_detector_is_for_signed_in_eyes(web:
     async with web.database.write() as session:
         (await session.get_one(Detector, "d2-s1")).address = "Батын өрөө"
     assert "Батын өрөө" not in (await web.browser.get("/")).text
-    await _somebody(web, "duty.one", "duty")
+    await web.somebody("duty.one", "duty")
     await web.sign_in("duty.one")
     assert "Батын өрөө" in (await web.browser.get("/")).text
 
@@ -215,7 +151,7 @@ async def test_an_open_overview_shows_the_page_but_not_the_button(web: Web) -> N
 async def test_a_right_bounded_to_a_district_shows_that_district_alone(web: Web) -> None:
     await _a_fire(web, "s1", "112573", "GER-MINE")
     await _a_fire(web, "s2", "111664", "GER-OTHER")
-    await _somebody(web, "duty.north", "duty", unit="1125")
+    await web.somebody("duty.north", "duty", unit="1125")
     await web.sign_in("duty.north")
     page = (await web.browser.get("/")).text
     assert "GER-MINE" in page
@@ -225,7 +161,7 @@ async def test_a_right_bounded_to_a_district_shows_that_district_alone(web: Web)
 
 async def test_acknowledging_needs_the_sessions_own_token(web: Web) -> None:
     await _a_fire(web)
-    await _somebody(web, "duty.one", "duty")
+    await web.somebody("duty.one", "duty")
     await web.sign_in("duty.one")
     bare = await web.browser.post("/incidents/i-s1/acknowledge")
     assert bare.status_code == 403
@@ -284,7 +220,7 @@ async def test_a_forged_or_cut_link_says_so_and_still_names_101(web: Web) -> Non
 
 
 async def test_signing_in_never_leads_out_of_the_site(web: Web) -> None:
-    await _somebody(web, "duty.one", "duty")
+    await web.somebody("duty.one", "duty")
     for bad in ("https://evil.test/", "//evil.test/", "/\\evil.test"):
         web.browser.cookies.clear()
         form = {"login": "duty.one", "password": PASSWORD, "next": bad}
@@ -292,8 +228,8 @@ async def test_signing_in_never_leads_out_of_the_site(web: Web) -> None:
 
 
 async def test_somebody_signed_in_can_sign_in_as_somebody_else(web: Web) -> None:
-    await _somebody(web, "duty.one", "duty")
-    await _somebody(web, "duty.two", "duty")
+    await web.somebody("duty.one", "duty")
+    await web.somebody("duty.two", "duty")
     await web.sign_in("duty.one")
     form = (await web.browser.get("/signin")).text
     csrf = re.search(r'name="csrf" value="([^"]+)"', form)
@@ -303,7 +239,7 @@ async def test_somebody_signed_in_can_sign_in_as_somebody_else(web: Web) -> None
 
 
 async def test_a_wrong_password_keeps_the_name_and_says_so(web: Web) -> None:
-    await _somebody(web, "duty.one", "duty")
+    await web.somebody("duty.one", "duty")
     form = {"login": "duty.one", "password": "not the password", "next": "/"}
     answer = await web.browser.post("/signin", data=form)
     assert answer.status_code == 401
@@ -344,7 +280,7 @@ def test_both_languages_have_the_same_catalogues_and_keys() -> None:
 #: Names that stay as they are in any language.
 _UNCHANGED = re.compile(
     r"{\w+}|\b(CO|ppm|QR|PDF|XLSX|CSV|GeoJSON|KML|XML|IP|MAC|RTSP|ONVIF|DORI|OTDR|SOR|MNS|GPS|SVG|URL|CAP"
-    r"|SMS|DVR|NVR|WGS84|OFDS|TIA|ODF|POP|ID|API|HTTP|DAN|KHUR|Utaa|Facebook|Messenger|utaa|TOTP|UPS|IR|HFOV)\b"
+    r"|SMS|DVR|NVR|WGS84|OFDS|TIA|ODF|POP|ID|API|HTTP|DAN|KHUR|Utaa|Facebook|Messenger|utaa|TOTP|UPS|SHA|IR|HFOV)\b"
 )
 
 

@@ -1,0 +1,12 @@
+"""The list of all pages. A new page's router is added here, and its room in ``page.NAVIGATION``."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from gateway.web import answers, codes, maps, routes
+
+
+def routers() -> list[APIRouter]:
+    """Every router of the pages."""
+    return [routes.router, answers.router, codes.router, maps.router]
