@@ -15,6 +15,7 @@ from edge.agent.cameras import CameraWatch
 from edge.agent.configuration import BadConfig, ConfigFile, SiteConfig, check, without_names
 from edge.agent.core import Core
 from edge.agent.intake import Intake
+from edge.agent.mains import Mains
 from edge.agent.orders import Orders
 from edge.agent.timeline import AlarmTime, ClockSync, boot_id
 from edge.link import BrokerAddress, Ears, Link
@@ -49,6 +50,7 @@ class Agent:
         self._config_error: str | None = None
         self._rejected: Counter[str] = Counter()
         self._thinned = Room()
+        self._mains = Mains()
         self._thinned_told_us: int | None = None
         self._failure: BaseException | None = None
         self._stop = asyncio.Event()
@@ -206,6 +208,9 @@ class Agent:
     async def _keep_house(self) -> None:
         while True:
             await asyncio.sleep(HOUSE_EVERY_S)
+            if (said := self._mains.look()) is not None:
+                log.warning("site.power", note=said)
+                self._tell(said)
             try:
                 room = await asyncio.to_thread(self.spool.keep_house)
             except SpoolFull as error:
@@ -215,6 +220,9 @@ class Agent:
                 self._thinned.thinned_readings += room.thinned_readings
                 self._thinned.dropped_readings += room.dropped_readings
                 self._tell_thinned(room)
+
+    def _tell(self, note: str) -> None:
+        self._intake.post(lambda core: core.note(note, {}))
 
     def _tell_thinned(self, room: Room) -> None:
         log.warning("spool.thinned", thinned=room.thinned_readings, dropped=room.dropped_readings)

@@ -163,7 +163,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     alarm: Alarm | None = None
     device: DeviceFact | None = None
     camera: CameraFact | None = None
-    #: something about the site itself: ``spool_reset``, ``thinned``, ``clock_stepped``, …
+    #: something about the site itself: ``spool_reset``, ``thinned``, ``mains_lost``, ``mains_back``, …
     note: str | None = None
     note_values: dict[str, Any] = {}
     age_ms: int | None = None
