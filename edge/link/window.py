@@ -8,7 +8,10 @@ from dataclasses import dataclass
 #: Without an answer for this long a message is sent again (real seconds), and twice as long after
 #: each repetition, up to the cap. A gateway behind a slow disk answers late, not never.
 RESEND_AFTER_S = 10.0
-RESEND_CAP_S = 120.0
+RESEND_CAP_S = 60.0
+#: What was sent one after the other expires one after the other: the time doubles once in this share of
+#: itself, not for each of them.
+_ONE_BACK_OFF = 0.7
 #: Events are few and small, and one of them may be an alarm: they are repeated at this pace for as
 #: long as it takes, so a gateway that comes back hears of it within seconds.
 EVENTS_RESEND_CAP_S = 10.0
@@ -53,6 +56,7 @@ class Window:
         self._cap_s = cap_s
         self._under_way: dict[int, _UnderWay] = {}
         self._timeout_s = RESEND_AFTER_S
+        self._grown_s = float("-inf")
         self._quickest_s: float | None = None
         self.resent = 0
 
@@ -79,7 +83,9 @@ class Window:
         for seq in late:
             del self._under_way[seq]
         if late:
-            self._timeout_s = min(self._timeout_s * 2, self._cap_s)
+            if now_s >= self._grown_s + _ONE_BACK_OFF * self._timeout_s:
+                self._grown_s = now_s
+                self._timeout_s = min(self._timeout_s * 2, self._cap_s)
             self._limit = max(self._least, self._limit / 2) if self._adaptive else self._limit
             self.resent += len(late)
         return len(late)
@@ -100,8 +106,15 @@ class Window:
                 self._answered(now_s - self._under_way.pop(seq).sent_s)
             done += len(seqs)
         if done:
-            self._timeout_s = RESEND_AFTER_S
+            self._heard(now_s)
         return done
+
+    def _heard(self, now_s: float) -> None:
+        """The city answers again: what it did not hear while it was away waits no long time more."""
+        self._timeout_s, self._grown_s = RESEND_AFTER_S, float("-inf")
+        for way in self._under_way.values():
+            if way.due_s > now_s + RESEND_AFTER_S * (1 + JITTER):
+                way.due_s = now_s + RESEND_AFTER_S * (1 + JITTER * (2 * self._jitter() - 1))
 
     def clear(self) -> None:
         """The connection is gone: everything is to be sent again."""

@@ -40,6 +40,27 @@ def test_what_is_not_answered_is_sent_again_later_and_later() -> None:
     assert window.next_due_s() == now_s + RESEND_AFTER_S
 
 
+def test_what_is_late_one_after_the_other_backs_off_once_and_an_answer_ends_the_long_wait() -> None:
+    window = Window(32, jitter=middle)
+    for number in range(8):
+        window.sent(number, number * 0.5)
+    for number in range(8):  # the city is away: each expires at its own moment and is sent again
+        now_s = RESEND_AFTER_S + number * 0.5
+        assert window.expire(now_s) == 1
+        window.sent(number, now_s)
+    assert window.next_due_s() == 3 * RESEND_AFTER_S
+    for _ in range(4):
+        now_s = window.next_due_s() or 0.0
+        while window.expire(now_s):
+            pass
+        for number in set(range(8)) - window.under_way:
+            window.sent(number, now_s)
+    window.settle([(3, 3)], now_s)
+    last_s = now_s + RESEND_AFTER_S * (1 + JITTER)
+    window.expire(last_s)
+    assert window.under_way == set()
+
+
 @given(jitter=st.floats(0, 1))
 def test_repeats_are_spread(jitter: float) -> None:
     window = Window(4, jitter=lambda: jitter)
