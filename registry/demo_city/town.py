@@ -167,7 +167,8 @@ def cameras() -> list[dict[str, Any]]:
         turn = chance.randrange(90)
         street = _STREETS[crossing % len(_STREETS)]
         for arm in range(4):
-            name = f"{street} гудамжны {crossing + 1}-р уулзвар, {['хойд', 'зүүн', 'урд', 'баруун'][arm]} тал"
+            side = ("хойд", "зүүн", "урд", "баруун")[arm]
+            name = f"{street} гудамжны {crossing + 1}-р уулзвар, {side} тал"
             away = 0.00005
             rows.append(
                 _camera(

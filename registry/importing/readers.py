@@ -31,6 +31,8 @@ _ENDINGS: Final = {".xlsx": "xlsx", ".xlsm": "xlsx", ".csv": "csv", ".txt": "csv
                    ".geojson": "geojson", ".json": "geojson", ".kml": "kml", ".kmz": "kml"}  # fmt: skip
 #: Where the headings may be: tables have a title above them.
 _HEADING_ROWS: Final = 10
+#: Headings have at least this share of the most texts that a row begins with; a title has one.
+_SHARE: Final = 0.6
 #: What may go before a document's root.
 _PROLOGUE_BYTES: Final = 1 << 16
 _CP1251_MONGOLIAN: Final = {"є": "ө", "Є": "Ө", "ї": "ү", "Ї": "Ү"}
@@ -97,7 +99,7 @@ def _kind_of(content: bytes) -> str:
         (b"%PDF", b"{\\rtf", b"Rar!", b"7z\xbc\xaf", b"\x1f\x8b", b"\xff\xd8", b"\x89PNG")
     ):
         raise FileRefused("not_a_table")
-    start = content[:_PROLOGUE_BYTES].lstrip(b"\xef\xbb\xbf \t\r\n")
+    start = content[:_PROLOGUE_BYTES].replace(b"\x00", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n")
     if start.startswith(b"<"):
         return "kml"
     return "geojson" if start.startswith(b"{") else "csv"
@@ -158,8 +160,9 @@ def _table(kind: str, lines: Iterable[tuple[Any, ...]]) -> Sheet:
     """Headings and rows out of lines; titles above the headings are passed over."""
     numbered = enumerate(lines, 1)
     head = list(itertools.islice(numbered, _HEADING_ROWS))
-    best = max(head, key=lambda line: sum(isinstance(cell, str) and bool(cell.strip())
-                                          for cell in line[1]), default=None)  # fmt: skip
+    words = [sum(isinstance(cell, str) and bool(cell.strip()) for cell in line[1]) for line in head]
+    most = max(words, default=0)
+    best = next((line for line, count in zip(head, words, strict=True) if count >= _SHARE * most), None)
     if best is None:
         raise FileRefused("no_headings")
     _, cells = best
@@ -216,7 +219,7 @@ def decoded(content: bytes) -> str:
     """The text: UTF-8, UTF-16 by its mark or its zeros, else Windows' Cyrillic of old programs."""
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         encoding = "utf-16"
-    elif content[1:400:2].count(0) > 100 or (len(content) < 400 and b"\x00" in content[1:3]):
+    elif _is_utf16(content):
         encoding = "utf-16-le"
     else:
         encoding = "utf-8-sig"
@@ -229,6 +232,12 @@ def decoded(content: bytes) -> str:
     except UnicodeDecodeError:
         raise FileRefused("encoding_unknown") from None
     return "".join(_CP1251_MONGOLIAN.get(letter, letter) for letter in text)
+
+
+def _is_utf16(content: bytes) -> bool:
+    """Without a mark: every other byte is a Latin or Cyrillic page's number."""
+    pages = content[1:400:2]
+    return len(pages) > 1 and sum(page in (0, 4) for page in pages) > 0.9 * len(pages)
 
 
 # --- features ---------------------------------------------------------------------------------------

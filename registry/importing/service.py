@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from edge.wire.identity import new_id
@@ -39,6 +39,8 @@ CONTENT: Final = "register_import.content"
 REPAIRS: Final = "register_import.repairs"
 #: Records written at once; below every database's limit of bound values.
 _CHUNK: Final = 1_000
+#: New records after which PostgreSQL is told to look at its tables anew.
+_MANY: Final = 1_000
 #: What an import of no reason gives as one where the audit asks.
 _UNDO: Final = "undo"
 
@@ -155,6 +157,9 @@ async def apply(
     record.content = record.repairs = None
     await session.flush()
     await _Writer(session, keyring, act, plan, record.id, progress).write()
+    if plan.counts["create"] >= _MANY and session.get_bind().dialect.name == "postgresql":
+        for table in (plan.kind.table.__tablename__, "search_word"):  # plans for an empty table are bad
+            await session.execute(text(f"ANALYZE {table}"))
     await audit.append(
         session, actor=act.actor, origin=act.origin, action="register.import",
         object_kind="import", object_id=record.id, now_us=act.now_us, batch_id=record.id,

@@ -80,6 +80,42 @@ def alarm(
 
 
 @app.command()
+def cameras(
+    parts: Annotated[
+        str, typer.Option(help="Of judge, fleet, probes, path; separated by commas.")
+    ] = "judge,fleet,probes,path",
+    scenes: Annotated[int | None, typer.Option(min=1, help="Fewer held-out scenes.")] = None,
+    opencv_samples: Annotated[
+        Path | None, typer.Option(help="samples/data of OpenCV's source package: real pictures.")
+    ] = None,
+    cameras: Annotated[int, typer.Option(min=0, max=2000, help="640x360, at 30 s.")] = 1000,
+    cameras_1080p: Annotated[int, typer.Option(min=0, max=2000, help="1920x1080, at 30 s.")] = 300,
+    seconds: Annotated[float, typer.Option(min=10, help="How long each fleet is measured.")] = 120.0,
+    probes: Annotated[int, typer.Option(min=1000, help="In a row; half of them fail.")] = 10_000,
+    faults: Annotated[int, typer.Option(min=1, max=100, help="From camera to incident.")] = 24,
+    full: _Full = False,
+    as_json: _Json = False,
+    folder: _Folder = None,
+) -> None:
+    """The judge, a fleet of cameras on one core, ten thousand probes, and the path to an incident."""
+    from utaa.bench.cameras import run_cameras
+
+    what = frozenset(part.strip() for part in parts.split(","))
+    if not what <= {"judge", "fleet", "probes", "path"}:
+        print("utaa: --parts: expected some of judge, fleet, probes, path", file=sys.stderr)
+        raise typer.Exit(2)
+    _run(
+        lambda path, teller: run_cameras(
+            folder=path, teller=teller, what=what, scenes=scenes, samples=opencv_samples,
+            cameras=cameras, cameras_hd=cameras_1080p, seconds=1800.0 if full else seconds,
+            probes=probes, faults=60 if full else faults,
+        ),
+        folder,
+        as_json,
+    )  # fmt: skip
+
+
+@app.command()
 def storm(
     households: Annotated[int, typer.Option(min=1, help="Homes that burn.")] = 1000,
     contacts: Annotated[int, typer.Option(min=1, help="People of each home.")] = 3,
@@ -312,3 +348,23 @@ def fibre(
     from utaa.bench.fibre import run_fibre
 
     run_fibre(cameras=70_000 if full else cameras, seed=seed, teller=Teller()).show(as_json=as_json)
+
+
+@app.command()
+def registry(
+    cameras: Annotated[int, typer.Option(min=100, help="Rows of the imported workbook.")] = 70_000,
+    questions: Annotated[int, typer.Option(min=10, help="Requests of each kind.")] = 200,
+    database: Annotated[str, typer.Option(help="sqlite, postgresql or both.")] = "both",
+    as_json: _Json = False,
+    folder: _Folder = None,
+) -> None:
+    """A workbook of cameras into the register, then lists, filters, searches and maps of them."""
+    from utaa.bench.registry import run_registry
+
+    _run(
+        lambda path, teller: run_registry(
+            folder=path, teller=teller, cameras=cameras, questions=questions, database=database
+        ),
+        folder,
+        as_json,
+    )

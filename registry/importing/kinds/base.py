@@ -63,8 +63,10 @@ class Known:
 
     def nearest(self, among: str, written: str) -> str | None:
         names = self.names.get(among, {})
-        near = process.extractOne(folded(written), names.keys(), scorer=fuzz.ratio, score_cutoff=_ALIKE)
-        return self.facts.get("shown", {}).get((among, near[0]), near[0]) if near else None
+        flat = folded(written)
+        near = process.extract(flat, names.keys(), scorer=fuzz.ratio, score_cutoff=_ALIKE, limit=20)
+        found = next((name for name, _, _ in near if _digits(name) == _digits(flat)), None)
+        return None if found is None else self.facts.get("shown", {}).get((among, found), found)
 
     def add(self, among: str, own_id: str, *written: str | None) -> None:
         names = self.names.setdefault(among, {})
@@ -72,6 +74,11 @@ class Known:
         for name in written:
             if name and names.setdefault(folded(name) or name, own_id) == own_id:
                 shown.setdefault((among, folded(name) or name), name)
+
+
+def _digits(text: str) -> str:
+    """Khoroo 9 is no misspelling of khoroo 99."""
+    return "".join(letter for letter in text if letter.isdigit())
 
 
 Check = Callable[[Parsed, Row, Known], None]
