@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from alerts import plan
@@ -50,12 +50,23 @@ async def tie(session: AsyncSession, incident_ids: Collection[str], now_us: int,
         .order_by(Incident.raised_us, Incident.id)
     )
     planned = 0
+    nowhere: list[str] = []
     for incident, lat, lon, site_lat, site_lon in fresh.all():
         own = lat is not None and lon is not None
-        incident.lat, incident.lon = (lat, lon) if own else (site_lat, site_lon)
+        place = (lat, lon) if own else (site_lat, site_lon)
+        if None in place:
+            nowhere.append(incident.id)
+            continue
+        incident.lat, incident.lon = place
         incident.together_id = incident.id  # looked at; its own group while it is alone
-        if incident.lat is not None and incident.lon is not None:
-            planned += await _join(session, incident, own, now_us, policy)
+        planned += await _join(session, incident, own, now_us, policy)
+    if nowhere:  # nobody knows what is around; said in one statement for all of them
+        await session.execute(
+            update(Incident)
+            .where(Incident.id.in_(nowhere))
+            .values(together_id=Incident.id)
+            .execution_options(synchronize_session=False)
+        )
     await session.flush()
     return planned
 

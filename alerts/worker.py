@@ -1,8 +1,8 @@
 """The worker: finds what is due, sends it, writes down what became of it.
 
 One pass is one transaction: record the outcomes of what was sent, and climb for whom a rung did not
-reach → end the leases of workers that died → climb the ladder → claim due deliveries for each channel's
-free places, most urgent first, their attempts recorded as started. After it they are sent side by side.
+reach → end the leases of workers that died → claim due deliveries for each channel's free places, most
+urgent first, attempts recorded as started → climb the ladder. After it they are sent side by side.
 A wake-up makes the next pass start now, a poll makes sure that a lost wake-up costs a second. Any
 number of workers may run.
 
@@ -187,7 +187,7 @@ class Worker:
         self._recorded(batch)
         for letter in letters:
             self._start(letter)
-        if self._ended or len(letters) >= _CLAIM_BATCH:
+        if self._ended or len(letters) >= _CLAIM_BATCH or waiting.climbs:
             return 0.0
         if self._sending:
             return self._settings.poll_s  # the first send that ends wakes us
@@ -212,10 +212,7 @@ class Worker:
             lost = await self._queue.expire(session, now_us)
             log.warning("alerts.leases_expired", deliveries=len(lost))
             await ladder.after_failure(session, lost, now_us, self._policy)
-        if waiting.climbs:
-            await ladder.climb_due(session, now_us, self._policy)
-        if waiting.lost or waiting.climbs:
-            waiting = await self._queue.look(session, now_us)
+            waiting = (await self._queue.look(session, now_us))._replace(climbs=waiting.climbs)
         leases: list[Lease] = []
         for channel in self._channels:
             places = min(self._free(channel), _CLAIM_BATCH)
@@ -233,7 +230,10 @@ class Worker:
             )
             burning = {letter.incident_id for letter in letters if _of_an_alarm(letter)}
             await together.tie(session, burning, now_us, self._policy)
-        return letters + await self._unserved(session, waiting, now_us)
+        letters += await self._unserved(session, waiting, now_us)
+        if waiting.climbs:  # after the first messages: in a storm thousands climb a minute later
+            await ladder.climb_due(session, now_us, self._policy)
+        return letters
 
     async def _unserved(self, session: AsyncSession, waiting: Waiting, now_us: int) -> list[Letter]:
         """Deliveries on channels that are not set up here: refused, so that somebody sees them."""

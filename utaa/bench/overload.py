@@ -1,11 +1,11 @@
 """``utaa bench overload``: far more telemetry than the city can take, and fires in the midst of it.
 
 First the feeder finds what this machine takes, acknowledged end to end. Then it makes ten times as
-much, as many sites do: each keeps its window of frames that the city has not acknowledged, and holds back the
-rest (a real edge has it in its spool, and thins the oldest there when that is full). Meanwhile homes of
-real agents on brokers of their own begin to burn, steadily; measured is from the detector's publication
-to the mail server's acceptance. Memory is sampled all the time: its peak in the second half shows
-whether it grows with the time or only with the windows.
+much, as many sites do: each keeps its window of frames that the city has not acknowledged, and holds
+back the rest (a real edge has it in its spool, and thins the oldest there when that is full). Meanwhile
+homes of real agents on brokers of their own begin to burn, steadily; measured is from the detector's
+publication to the mail server's acceptance. Memory is sampled all the time: its peak in the second half
+shows whether it grows with the time or only with the windows.
 """
 
 from __future__ import annotations
