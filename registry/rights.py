@@ -53,6 +53,8 @@ Action = Literal[
     "import.read", "import.write",  # a file's records need their own right too
     "register.export",
     "duplicate.read", "duplicate.decide",
+    "fibre.read", "fibre.write",
+    "fibre.work",  # announce planned work to the homes it affects, and end it
     # what happens
     "reading.read", "incident.read", "incident.acknowledge", "incident.resolve",
     "cap.read",  # messages for dispatch, which hold opened addresses
@@ -78,6 +80,7 @@ _LOOK: Final[frozenset[Action]] = _SIGNED_IN | {
     "search.read", "view.write", "duplicate.read",
     "organisation.read", "camera.read",
     "specification.read", "server.read", "inspection.read", "request.read", "cost.read", "label.read",
+    "fibre.read",
 }  # fmt: skip
 
 #: What each role may do. An administrator gives roles but does not read what is sealed by that alone.
@@ -92,7 +95,7 @@ ROLES: Final[dict[Role, frozenset[Action]]] = {
         "organisation.write", "organisation.open", "camera.write", "camera.install", "camera.open",
         "specification.write", "specification.comment", "server.write", "inspection.write",
         "finding.fix", "finding.verify", "request.write", "request.open", "cost.write", "khur.ask",
-        "label.print",
+        "label.print", "fibre.write", "fibre.work",
     },
     "approver": _LOOK | {
         "camera.inspect", "organisation.open", "specification.comment", "specification.decide",
@@ -102,11 +105,12 @@ ROLES: Final[dict[Role, frozenset[Action]]] = {
         "camera.evidence.read", "detector.write", "metrics.read", "doctor.read",
         "camera.install", "camera.open",
         "specification.comment", "server.write", "licence.open", "finding.fix", "label.print",
+        "fibre.write",
     },
     "duty": _LOOK | {
         "camera.evidence.read",
         "household.open", "incident.acknowledge", "incident.resolve", "metrics.read", "doctor.read",
-        "cap.read", "request.write", "request.open",
+        "cap.read", "request.write", "request.open", "fibre.work",
     },
     "auditor": _LOOK | {
         "person.read", "token.read", "audit.read", "metrics.read", "doctor.read",

@@ -242,15 +242,17 @@ class _Builder:
     def _ring(self, pop: str, out: _Arm, back: _Arm, *, flat: bool) -> None:
         """Switches along one arm, over to the other and home; flat: back in the same trenches."""
         stops = self._switches(out)
+        if not stops:  # too short an arm for a ring
+            return
         if flat:
             ways = self._legs(out, stops)
-            last = stops[-1][0] if stops else -1
+            last = stops[-1][0]
             home = (stops[-1][1], f"{pop}-SW", out.nodes[last], out.ring_routes[: last + 1][::-1])
-            ways.append(home) if stops else None
+            ways.append(home)
             self.city.traps += [f"T-{pop}-{out.name}{step}" for step in range(last + 1)]
         else:
             others = self._switches(back)
-            if not stops or not others:
+            if not others:
                 return
             ways = self._legs(out, stops)
             across = self._way(
