@@ -305,7 +305,15 @@ class _Contacts:
             )
             self._changed = True
         await self._session.flush()
+        await self._count_edit()
         return self._changed
+
+    async def _count_edit(self) -> None:
+        """Its contacts are part of the household: another version of them is one of it."""
+        home = await self._session.get(Household, self._household_id) if self._changed else None
+        if home is not None:
+            home.version += 1
+            await self._session.flush()
 
     def _add(self, entry: ContactEntry, position: int) -> Contact:
         contact = Contact(

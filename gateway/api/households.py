@@ -24,14 +24,12 @@ from gateway.api.common import (
     UnitCode,
     Wanted,
     at,
-    check_match,
     decode_cursor,
     differences,
-    etag_of,
     page_of,
-    set_etag,
     within,
 )
+from gateway.api.records import matched, tag
 from gateway.door import Asker, allow, need, rooms
 from gateway.problems import documented
 from registry import audit
@@ -190,14 +188,6 @@ def _plain(household: Household) -> dict[str, Any]:
     return {name: getattr(household, name) for name in _PLAIN}
 
 
-def _etag(household: Household, contacts: _Contacts) -> str:
-    people = [
-        [row.id, row.position, row.role, row.language, row.name, [channel.id for channel in channels]]
-        for row, channels in contacts
-    ]
-    return etag_of("household", household.id, _plain(household), household.address, people)
-
-
 def _out(household: Household) -> HouseholdOut:
     return HouseholdOut(
         id=household.id,
@@ -303,7 +293,7 @@ async def get_household(
         household = await _one(session, household_id)
         allow(asker, "household.read", await _place_of(session, household))
         contacts = await contacts_of(session, household_id)
-    set_etag(response, _etag(household, contacts))
+    tag(response, household)
     return _full(household, contacts, rooms(request).keyring)
 
 
@@ -363,9 +353,9 @@ async def post_household(
         await audit.append(
             session, actor=asker.actor, origin=asker.origin, action="household.create",
             object_kind="household", object_id=household.id, now_us=now_us,
-            after={**_plain(household), "contacts": len(contacts)},
+            after={**_plain(household), "contacts": len(contacts), "version": household.version},
         )  # fmt: skip
-    set_etag(response, _etag(household, contacts))
+    tag(response, household)
     return _full(household, contacts, city.keyring)
 
 
@@ -388,10 +378,12 @@ async def patch_household(
         household = await _one(session, household_id, lock=True)
         allow(asker, "household.write", await _place_of(session, household))
         contacts = await contacts_of(session, household_id)
-        check_match(if_match, _etag(household, contacts))
+        shown = {name: value for name, value in wanted.items() if name in _PLAIN}
+        await matched(session, household, if_match, shown)
         sealed = {}
         if "address" in wanted:
             sealed = {"address": seal_address(city.keyring, wanted.pop("address"))}
+        version = household.version
         before, after = differences(_plain(household), wanted)
         await change_household(session, household, **after, **sealed)
         allow(asker, "household.write", await _place_of(session, household))
@@ -399,10 +391,11 @@ async def patch_household(
         await audit.append(
             session, actor=asker.actor, origin=asker.origin, action="household.change",
             object_kind="household", object_id=household_id, now_us=city.clock.now_us(),
-            before={**before, **veiled}, after={**after, **veiled},
+            before={**before, **veiled, "version": version},
+            after={**after, **veiled, "version": household.version},
         )  # fmt: skip
     city.wake_configs()
-    set_etag(response, _etag(household, contacts))
+    tag(response, household)
     return _full(household, contacts, city.keyring)
 
 
@@ -423,15 +416,17 @@ async def put_contacts(
     async with city.database.write() as session:
         household = await _one(session, household_id, lock=True)
         allow(asker, "household.write", await _place_of(session, household))
-        check_match(if_match, _etag(household, await contacts_of(session, household_id)))
+        await matched(session, household, if_match)
+        version = household.version
         now_us = city.clock.now_us()
         entries = _entries(body)
         if await replace_contacts(session, city.keyring, household_id, entries, now_us=now_us):
             await audit.append(
                 session, actor=asker.actor, origin=asker.origin, action="household.contacts",
                 object_kind="household", object_id=household_id, now_us=city.clock.now_us(),
-                after={"contacts": len(body)},
+                before={"version": version},
+                after={"contacts": len(body), "version": household.version},
             )  # fmt: skip
         contacts = await contacts_of(session, household_id)
-    set_etag(response, _etag(household, contacts))
+    tag(response, household)
     return _full(household, contacts, city.keyring)

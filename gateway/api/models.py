@@ -15,18 +15,13 @@ from gateway.api.common import (
     Limit,
     Page,
     Wanted,
-    check_match,
-    decode_cursor,
-    differences,
-    etag_of,
-    page_of,
-    set_etag,
 )
+from gateway.api.records import act_of, matched, one, page, tag
 from gateway.door import Asker, need, rooms
 from gateway.problems import documented
-from registry import audit
+from registry import editing
 from registry.models import DetectorModel
-from registry.sites import Conflict, NoSuch, touch_model
+from registry.sites import Conflict, touch_model
 
 router = APIRouter(prefix="/models", tags=["models"])
 _Reader = Annotated[Asker, Depends(need("model.read", by_object=True))]
@@ -76,10 +71,6 @@ def _editable(model: DetectorModel) -> dict[str, Any]:
     return {name: getattr(model, name) for name in _EDITABLE}
 
 
-def _etag(model: DetectorModel) -> str:
-    return etag_of("model", model.id, _editable(model))
-
-
 def _out(model: DetectorModel) -> ModelOut:
     return ModelOut(id=model.id, **_editable(model))
 
@@ -91,13 +82,11 @@ async def list_models(
     request: Request, _asker: _Reader, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
 ) -> Page[ModelOut]:
     """By id."""
-    query = select(DetectorModel)
-    if (key := decode_cursor(cursor, str)) is not None:
-        query = query.where(DetectorModel.id > key[0])
     async with rooms(request).database.read() as session:
-        rows = list(await session.scalars(query.order_by(DetectorModel.id).limit(limit + 1)))
-    page, following = page_of(rows, limit, lambda row: (row.id,))
-    return Page(items=[_out(row) for row in page], next=following)
+        listed = await page(
+            session, select(DetectorModel), [DetectorModel.id], limit=limit, cursor=cursor
+        )
+    return Page(items=[_out(row) for row in listed.rows], next=listed.next)
 
 
 @router.get(
@@ -109,10 +98,8 @@ async def get_model(
 ) -> ModelOut:
     """With its ETag."""
     async with rooms(request).database.read() as session:
-        model = await session.get(DetectorModel, model_id)
-    if model is None:
-        raise NoSuch("model", model_id)
-    set_etag(response, _etag(model))
+        model = await one(session, DetectorModel, model_id)
+    tag(response, model)
     return _out(model)
 
 
@@ -127,12 +114,7 @@ async def post_model(body: ModelIn, request: Request, asker: _Writer) -> ModelOu
         if await session.get(DetectorModel, body.id) is not None:
             raise Conflict("id", f"model {body.id!r} exists already")
         model = DetectorModel(**body.model_dump())
-        session.add(model)
-        await audit.append(
-            session, actor=asker.actor, origin=asker.origin, action="model.create",
-            object_kind="model", object_id=body.id, now_us=city.clock.now_us(),
-            after=body.model_dump(),
-        )  # fmt: skip
+        await editing.create(session, act_of(request, asker), model)
     return _out(model)
 
 
@@ -151,20 +133,11 @@ async def patch_model(
     """Every site with a detector of it is told."""
     city = rooms(request)
     async with city.database.write() as session:
-        model = await session.get(DetectorModel, model_id, with_for_update=True)
-        if model is None:
-            raise NoSuch("model", model_id)
-        check_match(if_match, _etag(model))
-        before, after = differences(_editable(model), body.model_dump(exclude_unset=True))
-        if after:
-            for name, value in after.items():
-                setattr(model, name, value)
+        model = await one(session, DetectorModel, model_id, lock=True)
+        wanted = body.model_dump(exclude_unset=True)
+        await matched(session, model, if_match, wanted)
+        if await editing.change(session, act_of(request, asker), model, wanted):
             await touch_model(session, model_id)
-            await audit.append(
-                session, actor=asker.actor, origin=asker.origin, action="model.change",
-                object_kind="model", object_id=model_id, now_us=city.clock.now_us(),
-                before=before, after=after,
-            )  # fmt: skip
     city.wake_configs()
-    set_etag(response, _etag(model))
+    tag(response, model)
     return _out(model)

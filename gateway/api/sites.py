@@ -8,7 +8,6 @@ import msgspec
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, Field
 from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from gateway.api.common import (
     DEFAULT_LIMIT,
@@ -22,21 +21,18 @@ from gateway.api.common import (
     UnitCode,
     Wanted,
     at,
-    check_match,
     decode_cursor,
-    differences,
-    etag_of,
     page_of,
-    set_etag,
     within,
 )
+from gateway.api.records import act_of, matched, one, tag
 from gateway.door import Asker, allow, need, rooms
 from gateway.models import SiteState
 from gateway.problems import documented
-from registry import audit
+from registry import editing
 from registry.models import Site
 from registry.rights import Place
-from registry.sites import NoSuch, create_site, place_of_site, site_config, touch_site
+from registry.sites import create_site, place_of_site, site_config, touch_site
 
 router = APIRouter(prefix="/sites", tags=["sites"])
 _Reader = Annotated[Asker, Depends(need("site.read", by_object=True))]
@@ -85,10 +81,6 @@ def _editable(site: Site) -> dict[str, Any]:
     return {name: getattr(site, name) for name in _EDITABLE}
 
 
-def _etag(site: Site) -> str:
-    return etag_of("site", site.id, _editable(site))
-
-
 def _out(site: Site, state: SiteState | None) -> SiteOut:
     return SiteOut(
         id=site.id,
@@ -98,13 +90,6 @@ def _out(site: Site, state: SiteState | None) -> SiteOut:
         state=state.state if state else None,
         heard_at=at(state.heard_us) if state else None,
     )
-
-
-async def _one(session: AsyncSession, site_id: str, *, lock: bool = False) -> Site:
-    site = await session.get(Site, site_id, with_for_update=lock or None)
-    if site is None:
-        raise NoSuch("site", site_id)
-    return site
 
 
 @router.get("", response_model=Page[SiteOut], summary="List sites", responses=documented(401, 403, 422))
@@ -135,9 +120,9 @@ async def get_site(site_id: SiteId, request: Request, response: Response, asker:
     """With its ETag, for a later change."""
     async with rooms(request).database.read() as session:
         allow(asker, "site.read", await place_of_site(session, site_id))
-        site = await _one(session, site_id)
+        site = await one(session, Site, site_id)
         state = await session.get(SiteState, site_id)
-    set_etag(response, _etag(site))
+    tag(response, site)
     return _out(site, state)
 
 
@@ -152,11 +137,8 @@ async def post_site(body: SiteIn, request: Request, response: Response, asker: _
     async with rooms(request).database.write() as session:
         new = Site(**body.model_dump(), config_version=1, created_us=now_us)
         site = await create_site(session, new)
-        await audit.append(
-            session, actor=asker.actor, origin=asker.origin, action="site.create",
-            object_kind="site", object_id=site.id, now_us=now_us, after=_editable(site),
-        )  # fmt: skip
-    set_etag(response, _etag(site))
+        await editing.create(session, act_of(request, asker), site)
+    tag(response, site)
     return _out(site, None)
 
 
@@ -174,25 +156,16 @@ async def patch_site(
 ) -> SiteOut:
     """Only the fields sent change; the site is told."""
     wanted = body.model_dump(exclude_unset=True)
-    now_us = rooms(request).clock.now_us()
     async with rooms(request).database.write() as session:
-        site = await _one(session, site_id, lock=True)
+        site = await one(session, Site, site_id, lock=True)
         allow(asker, "site.write", Place(unit_code=site.unit_code))
         allow(asker, "site.write", Place(unit_code=wanted.get("unit_code", site.unit_code)))
-        check_match(if_match, _etag(site))
-        before, after = differences(_editable(site), wanted)
-        if after:
-            for name, value in after.items():
-                setattr(site, name, value)
-            await session.flush()
+        await matched(session, site, if_match, wanted)
+        if await editing.change(session, act_of(request, asker), site, wanted):
             await touch_site(session, site_id)
-            await audit.append(
-                session, actor=asker.actor, origin=asker.origin, action="site.change",
-                object_kind="site", object_id=site_id, now_us=now_us, before=before, after=after,
-            )  # fmt: skip
         state = await session.get(SiteState, site_id)
     rooms(request).wake_configs()
-    set_etag(response, _etag(site))
+    tag(response, site)
     return _out(site, state)
 
 
