@@ -123,7 +123,10 @@ async def run_drain(
             box.start_edge(SITE)
             broker = box.site_brokers[SITE]
             client = await BenchClient.connect(broker.host, broker.port, "drain")
+            began_s = time.monotonic()
             await _fall_behind(box, arrears, client, teller)
+            report.figures["fill_s"] = round(time.monotonic() - began_s, 1)
+            teller.say(f"fell behind in {report.figures['fill_s']:g} s; the city comes now")
             proxy.mend()
             await _drain(box, arrears, client, report, teller, wait_for_all=not thin)
             await client.close()
@@ -151,6 +154,8 @@ async def _fall_behind(box: OneBox, arrears: _Arrears, client: BenchClient, tell
         topic = detector_topic(f"t{number}", "reading").encode()
         client.publish([(topic, b'{"fault":true,"temperature_c":20}')])
         arrears.more += 1
+
+    teller.say(f"{sent:,} readings and {arrears.troubles:,} troubles published")
 
     async def all_kept() -> bool:
         box.check()
@@ -203,6 +208,7 @@ async def _drain(
     )
     meter.start()
     began_s = time.monotonic()
+    teller.say("the arrears go up, and homes begin to burn")
     burning = asyncio.create_task(_burn(arrears, client), name="fires")
     drained_s: float | None = None
     fires_in_arrears = 0
