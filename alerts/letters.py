@@ -167,6 +167,7 @@ def _message(
         or (notification.episode > 1 and incident.alarm_class == "alarm"),
         role=row.contact.role,
         by=first_names.get(notification.values.get("by") or "", ""),
+        answered_us=incident.acknowledged_us,
         cameras=int(notification.values.get("cameras") or 0),
         homes=int(notification.values.get("homes") or 0),
         hours=str(notification.values.get("hours") or ""),

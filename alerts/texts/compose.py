@@ -41,6 +41,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     role: str = "resident"
     #: first name of who has it; empty for the duty desk
     by: str = ""
+    #: when somebody took it
+    answered_us: int | None = None
     #: how many lose their connection by a cut
     cameras: int = 0
     homes: int = 0
@@ -111,6 +113,7 @@ def _fill(catalogue: Catalogue, key: str, facts: Facts) -> str:
         troubles="\n".join(lines),
         hazard=catalogue.text(f"hazard.{facts.hazard}"),
         who=facts.by or catalogue.text("who.desk"),
+        when=local_time(facts.answered_us or facts.since_us)[-5:],
         cameras=facts.cameras,
         homes=facts.homes,
         hours=facts.hours,

@@ -140,7 +140,8 @@ async def test_an_acknowledgement_is_told_to_the_others_by_first_name_and_to_nob
     await worker.run_until_idle()
     told = [message for message in channel.sent if message.kind == "acknowledged"]
     assert sorted(message.address for message in told) == sorted(MAILS)
-    assert all("Сүхбат" in message.body and "Дорж" not in message.body for message in told)
+    assert all("Сүхбат 03:12 цагт" in message.body for message in told), "who and when"
+    assert not any("Дорж" in message.body for message in told), "the first name only"
     assert not any(message.link for message in told)
 
 
