@@ -175,10 +175,10 @@ async def test_a_fix_is_verified_by_another_person(office, door) -> None:
     assert late.status_code == 409
 
 
-@pytest.mark.parametrize("kind", ["server", "detector", "household", "site", "organisation", "rack"])
-async def test_a_finding_needs_a_record_that_exists(office, kind: str) -> None:
-    body = {"object_kind": kind, "object_id": "none", "severity": "low", "text": "x"}
-    assert (await office.post("/findings", json=body)).status_code == 404
+async def test_a_finding_needs_a_record_that_exists(office) -> None:
+    for kind in ("server", "software", "rack", "detector", "household", "site", "organisation"):
+        body = {"object_kind": kind, "object_id": "none", "severity": "low", "text": "x"}
+        assert (await office.post("/findings", json=body)).status_code == 404, kind
 
 
 # --- requests ----------------------------------------------------------------------------------

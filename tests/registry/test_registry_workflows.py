@@ -19,7 +19,7 @@ from registry.inspections import workflow as findings
 from registry.inspections.suggest import ANALOGUE, SHORT_RETENTION, breaches
 from registry.numbering import NumberSeries, next_number
 from registry.requests import workflow as requests
-from registry.rights import GRANTABLE, ROLES, Actor, Grant, may_somewhere
+from registry.rights import Actor
 from registry.specifications import workflow as specifications
 from registry.specifications.content import KINDS, template
 from registry.steps import StepRefused, step_of
@@ -34,18 +34,6 @@ SPECIFICATION = {
     "rejected": {},
     "approved": {},
     "superseded": {},
-}
-RIGHT = {
-    "specification.write": {"administrator", "registrar"},
-    "specification.decide": {"administrator", "approver"},
-    "specification.comment": {"administrator", "registrar", "approver", "technician"},
-    "finding.fix": {"administrator", "registrar", "technician"},
-    "finding.verify": {"administrator", "registrar", "approver", "auditor"},
-    "inspection.write": {"administrator", "registrar", "auditor"},
-    "request.write": {"administrator", "registrar", "duty"},
-    "request.open": {"registrar", "duty"},
-    "licence.open": {"technician"},
-    "khur.ask": {"registrar"},
 }
 
 
@@ -111,13 +99,6 @@ def test_a_request_moves_exactly_as_its_table_says(state: str, move) -> None:
         assert move not in REQUEST[state] and refused.reason == "wrong_state"
     else:
         assert move in REQUEST[state]
-
-
-@pytest.mark.parametrize(("right", "role"), list(product(RIGHT, GRANTABLE)))
-def test_each_right_of_the_office_belongs_to_exactly_these_roles(right, role) -> None:
-    actor = Actor("p", "staff", (Grant(role),))
-    assert may_somewhere(actor, right) is (role in RIGHT[right])
-    assert (right in ROLES[role]) is (role in RIGHT[right])
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.servers)])
