@@ -25,6 +25,7 @@ from registry import audit
 from registry.boundary_commands import add_boundaries
 from registry.db import Database, DatabaseUnavailable
 from registry.exchange import ImportResult, import_register
+from registry.fibre.console import add_commands as add_fibre
 from registry.identity import BadLogin, Identity, id_of_token, token_id
 from registry.labels.command import add_labels
 from registry.models import ApiToken, Detector, DetectorModel, Household, Person, RoleGrant, Site
@@ -132,6 +133,7 @@ def build_app(prepare: Prepare | None = None) -> typer.Typer:
     _add_list(app, prepare)
     _add_accept(app, prepare)
     add_boundaries(app, lambda config: _desk(config, prepare), _run)
+    add_fibre(app, lambda config: _desk(config, prepare), _run)
     from registry.exchange_cli import add_commands  # it imports this module
 
     add_commands(app, prepare)

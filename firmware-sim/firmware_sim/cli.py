@@ -26,10 +26,14 @@ from firmware_sim.link import Broker, broker_from_text, check_reachable
 from firmware_sim.publish import NATIVE, check_json, publish, topic_of
 from firmware_sim.recordings import column_from_text, from_csv, kitchens, nist
 from firmware_sim.replay import replay
+from firmware_sim.street_commands import cut, mend, streets
 
 app = typer.Typer(help="Detectors, homes and fires that do not exist.", no_args_is_help=True)
 app.command()(camera)
 app.command()(khur)
+app.command()(streets)
+app.command()(cut)
+app.command()(mend)
 
 
 class Layout(StrEnum):
