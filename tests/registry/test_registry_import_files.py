@@ -165,5 +165,7 @@ def test_no_cell_makes_a_reader_fall_over(value) -> None:
 
 def test_a_row_with_more_cells_than_headings_is_told() -> None:
     sheet = read_sheet("Дугаар;Нэр\nA-1;Төв;зам\n".encode(), "a.csv")
-    parsed = parse_sheet(sheet, [Field("n", ("Дугаар",), cells.text(9)), Field("m", ("Нэр",), cells.text(9))])
+    parsed = parse_sheet(
+        sheet, [Field("n", ("Дугаар",), cells.text(9)), Field("m", ("Нэр",), cells.text(9))]
+    )
     assert [(one.row, one.code) for one in parsed.problems] == [(2, "too_many_cells")]

@@ -113,7 +113,9 @@ async def _stock(database: Database) -> None:
 
 async def _take(database: Database, keyring: Keyring, content: bytes, **options: Any) -> Any:
     sheet = read_sheet(content, "cameras.xlsx")
-    return await import_bytes(database, keyring, ACT, "cameras", "cameras.xlsx", content, sheet, **options)
+    return await import_bytes(
+        database, keyring, ACT, "cameras", "cameras.xlsx", content, sheet, **options
+    )
 
 
 async def _count(database: Database) -> tuple[int, int]:
@@ -129,7 +131,9 @@ def _rows_with_mistakes() -> list[dict[str, Any]]:
         if code == "half_a_point":
             row = {**row, "Уртраг": None}
         rows.append(row)
-    rows.append({"Дугаар": "FIRST", **GOOD, "Сериал дугаар": "SN-TWICE", "MAC хаяг": "02:00:00:00:00:99"})
+    rows.append(
+        {"Дугаар": "FIRST", **GOOD, "Сериал дугаар": "SN-TWICE", "MAC хаяг": "02:00:00:00:00:99"}
+    )
     rows.insert(0, {"Дугаар": "TWICE", **GOOD})
     rows.insert(0, rows.pop())
     return rows
@@ -195,7 +199,9 @@ async def test_a_repaired_cell_is_read_in_place_of_what_stood_there(
         assert await session.scalar(select(Camera.mac)) == "02:00:00:00:00:01"
 
 
-async def test_columns_are_found_by_other_names_and_by_hand(database: Database, keyring: Keyring) -> None:
+async def test_columns_are_found_by_other_names_and_by_hand(
+    database: Database, keyring: Keyring
+) -> None:
     rows = [{"Camera number": "N-1", "serail number": "A1", "Юу ч биш": "тэмдэглэл", "Latitude": "47,9",
              "longitude": "106,9"}]  # fmt: skip
     content = workbook(rows, list(rows[0]))
@@ -204,7 +210,9 @@ async def test_columns_are_found_by_other_names_and_by_hand(database: Database, 
         "Camera number": "number", "serail number": "serial", "Latitude": "lat", "longitude": "lon",
     }  # fmt: skip
     assert [(one.code, one.severity) for one in plan.parsed.problems] == [("heading_unknown", "note")]
-    plan, _ = await _take(database, keyring, content, mapping={"Юу ч биш": "note", "serail number": None})
+    plan, _ = await _take(
+        database, keyring, content, mapping={"Юу ч биш": "note", "serail number": None}
+    )
     async with database.read() as session:
         camera = await session.scalar(select(Camera))
     assert camera is not None and (camera.note, camera.serial) == ("тэмдэглэл", None)
@@ -216,6 +224,9 @@ def test_every_sentence_is_there_in_both_languages_with_the_same_names() -> None
     mongolian, english = catalogue("mn"), catalogue("en")
     assert mongolian.keys() == english.keys() and len(english) > 80
     for code, text in english.items():
-        names = [{name for _, name, _, _ in Formatter().parse(one) if name} for one in (text, mongolian[code])]
+        names = [
+            {name for _, name, _, _ in Formatter().parse(one) if name}
+            for one in (text, mongolian[code])
+        ]
         assert names[0] == names[1], code
     assert all(kind.fields for kind in KINDS.values())
