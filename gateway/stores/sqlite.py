@@ -15,6 +15,7 @@ Several processes may write to one folder; SQLite's own locks order them. A writ
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import sqlite3
 import zlib
 from collections import OrderedDict
@@ -25,7 +26,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -33,6 +34,7 @@ from edge.wire.units import QUANTITY_NAMES
 from gateway.stores.base import (
     FIELDS,
     MAX_ROWS,
+    U32,
     FrameColumns,
     Position,
     RefusedRow,
@@ -80,6 +82,17 @@ class _Day:
     detectors: dict[str, int] = field(default_factory=dict)
     sources: dict[tuple[str, str], int] = field(default_factory=dict)
     members: set[tuple[int, int]] = field(default_factory=set)
+    #: the table of detectors that each source sent last: a site says the same one again and again
+    tables: dict[int, _Table] = field(default_factory=dict)
+
+
+class _Table(NamedTuple):
+    """Detectors as a frame names them, by a digest of their names, and their numbers."""
+
+    digest: bytes
+    numbers: U32
+    #: all of them are entered as members of the source
+    entered: bool
 
 
 class SqliteStore:
@@ -302,9 +315,12 @@ def _append(day: _Day, parts: list[tuple[FrameColumns, np.ndarray[Any, Any] | No
     members: set[tuple[int, int]] = set()
     for frame, mask in parts:
         source = _source_number(day, frame.site, frame.epoch)
-        table = np.array(_detector_numbers(day, frame.detectors), np.uint32)
-        block = _block(frame, table, mask)
-        members.update((no, source) for no in np.unique(block.detectors).tolist())
+        table = _table(day, source, frame.detectors)
+        block = _block(frame, table.numbers, mask)
+        if not table.entered:
+            named = np.unique(block.detectors).tolist()
+            members.update((no, source) for no in named)
+            day.tables[source] = table._replace(entered=len(named) == len(table.numbers))
         data = encode_block(block)
         span = int(block.times.min()), int(block.times.max())
         rows.append((source, frame.seq, zlib.crc32(data), *span, len(block.times), data))
@@ -325,6 +341,16 @@ def _block(frame: FrameColumns, table: Any, mask: np.ndarray[Any, Any] | None) -
         return Block(detectors, frame.times, frame.flags, frame.columns)
     columns = {number: column[mask] for number, column in frame.columns.items()}
     return Block(detectors[mask], frame.times[mask], frame.flags[mask], columns)
+
+
+def _table(day: _Day, source: int, names: Sequence[str]) -> _Table:
+    """The numbers of these detectors, remembered for the source's next frame."""
+    digest = hashlib.blake2b("\0".join(names).encode(), digest_size=16).digest()
+    known = day.tables.get(source)
+    if known is None or known.digest != digest:
+        known = _Table(digest, np.array(_detector_numbers(day, names), np.uint32), False)
+        day.tables[source] = known
+    return known
 
 
 def _detector_numbers(day: _Day, names: Sequence[str]) -> list[int]:
