@@ -317,7 +317,8 @@ def chosen(
 ) -> Select[Any]:
     """The cameras in lists that these filters leave, inside the asker's reach."""
     query = select(Camera).where(
-        Camera.gone_us.is_(None),
+        # a sum, or SQLite takes the partial index of serial numbers for it and sorts all cameras
+        (Camera.gone_us + 0).is_(None),
         *within_place(asker.reach, Camera.unit_code, Camera.organisation_id),
     )
     exact = (
@@ -325,9 +326,11 @@ def chosen(
     )  # fmt: skip
     query = query.where(*(column == value for column, value in exact if value is not None))
     if unit is not None:
-        query = query.where(Camera.unit_code.startswith(unit, autoescape=True))
+        # codes are digits: what begins with this one lies between; LIKE would use no index
+        query = query.where(Camera.unit_code.between(unit, f"{unit}99999999"))
     if number is not None:
-        query = query.where(Camera.number.startswith(number, autoescape=True))
+        begins = Camera.number.startswith(number, autoescape=True)
+        query = query.where(Camera.number >= number, begins)
     return query
 
 

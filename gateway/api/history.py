@@ -98,6 +98,7 @@ class EntryOut(BaseModel):
     after: dict[str, Any] | None
     reason: str | None
     batch_id: str | None
+    hash: str
 
 
 class AsOfOut(BaseModel):
@@ -122,6 +123,7 @@ def _out(entry: AuditEntry, *, who: bool) -> EntryOut:
         after=entry.after,
         reason=entry.reason,
         batch_id=entry.batch_id,
+        hash=entry.hash,
     )
 
 

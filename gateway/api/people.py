@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, Field
@@ -13,7 +13,6 @@ from gateway.api.common import (
     Cursor,
     Limit,
     Page,
-    Text,
     Wanted,
     at,
     decode_cursor,
@@ -23,7 +22,7 @@ from gateway.api.session import Created
 from gateway.door import Asker, identity, need, rooms
 from gateway.problems import documented, wrong_field
 from registry.identity import MAX_TOKEN_DAYS, token_id
-from registry.models import ApiToken, AuditEntry, Person, RoleGrant
+from registry.models import ApiToken, Person, RoleGrant
 from registry.rights import GRANTABLE, check_roles
 from registry.sites import NoSuch
 
@@ -72,21 +71,6 @@ class NewToken(BaseModel):
     """The key, shown this once."""
 
     token: str
-
-
-class EntryOut(BaseModel):
-    """One line of the audit."""
-
-    id: int
-    at: str | None
-    actor: str
-    origin: str
-    action: str
-    object_kind: str
-    object_id: str
-    before: dict[str, Any] | None
-    after: dict[str, Any] | None
-    hash: str
 
 
 def _checked(roles: list[str]) -> list[str]:
@@ -194,31 +178,3 @@ async def delete_token(
     if not await identity(request).revoke_token(short_id, by=asker.actor, origin=asker.origin):
         raise NoSuch("token", short_id)
     return Response(status_code=204)
-
-
-@router.get(
-    "/audit", response_model=Page[EntryOut], summary="Read the audit", tags=["audit"],
-    responses=documented(401, 403, 422), dependencies=[Depends(need("audit.read"))],
-)  # fmt: skip
-async def list_audit(
-    request: Request,
-    actor: Text | None = None,
-    action: Text | None = None,
-    object_id: Text | None = None,
-    limit: Limit = DEFAULT_LIMIT,
-    cursor: Cursor = None,
-) -> Page[EntryOut]:
-    """The newest first; the filters combine."""
-    exact = (
-        (AuditEntry.actor, actor), (AuditEntry.action, action), (AuditEntry.object_id, object_id),
-    )  # fmt: skip
-    query = select(AuditEntry).order_by(AuditEntry.id.desc()).limit(limit + 1)
-    query = query.where(*(column == value for column, value in exact if value is not None))
-    if (key := decode_cursor(cursor, int)) is not None:
-        query = query.where(AuditEntry.id < key[0])
-    async with rooms(request).database.read() as session:
-        rows = list(await session.scalars(query))
-    page, following = page_of(rows, limit, lambda row: (row.id,))
-    names = ("id", "actor", "origin", "action", "object_kind", "object_id", "before", "after", "hash")
-    items = [EntryOut(at=at(row.at_us), **{name: getattr(row, name) for name in names}) for row in page]
-    return Page(items=items, next=following)
