@@ -29,8 +29,9 @@ test: setup servers check ## everything that must hold before a change lands
 soak: setup ## the long runs: hours of load and faults (SOAK_MINUTES, default 60)
 	@UTAA_SOAK_MINUTES=$${SOAK_MINUTES:-60} $(PYTEST) -m soak -n 0 --timeout 0 $(ARGS)
 
-accept: setup ## a simulated year of 1,000 gers: hours, resumable (ARGS="--minutes 30 --jobs 1")
+accept: setup ## a simulated year of gers and one of cameras: hours, resumable (ARGS="--minutes 30 --jobs 1")
 	@.venv/bin/python -m utaa.accept_alarms $(ARGS)
+	@.venv/bin/python -m utaa.accept_cameras $(ARGS)
 
 lock: setup ## write requirements.lock anew from pyproject.toml
 	@scripts/lock

@@ -41,11 +41,15 @@ _NEAR: Final = (
 class Bank:
     """A camera's references, ready to compare with. Raises ``ValueError`` without any."""
 
-    def __init__(self, references: Sequence[Picture]) -> None:
-        if not references:
+    def __init__(self, references: Sequence[Picture], known: Sequence[Look] = ()) -> None:
+        """``known``: looks at further references, of another bank of the same camera."""
+        if not references and not known:
             raise ValueError("no reference pictures")
-        self.height = int(np.median([small_height(p) // BLOCK for p in references])) * BLOCK
-        self.looks = [look_at(p, self.height) for p in references]
+        self.height = (
+            known[0].luma.shape[0] if known
+            else int(np.median([small_height(p) // BLOCK for p in references])) * BLOCK
+        )  # fmt: skip
+        self.looks = [*known, *(look_at(p, self.height) for p in references)]
         if len(self.looks) > MAX_REFERENCES:
             self.looks = _most_different(self.looks, MAX_REFERENCES)
         self.normals = np.stack([look.normal for look in self.looks])

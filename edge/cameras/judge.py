@@ -13,6 +13,7 @@ from typing import Final, Literal
 import msgspec
 
 from edge.cameras.bank import Bank
+from edge.cameras.look import Look, look_at
 from edge.cameras.pictures import Picture
 from edge.cameras.rules import rule
 from edge.cameras.trees import Trees, shipped
@@ -56,21 +57,53 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
 class Judge:
     """A camera's judge. ``model`` None: rules alone. Raises ``ValueError`` without references."""
 
-    def __init__(self, references: Sequence[Picture], model: Trees | None) -> None:
-        self.bank = Bank(references)
+    def __init__(
+        self, references: Sequence[Picture], model: Trees | None, known: Sequence[Look] = ()
+    ) -> None:
+        self.bank = Bank(references, known)
         self.model = model
+        #: looks at the pictures of the last minutes, where there are any
+        self._recent = self.bank.looks[len(known) :] if known else []
 
     @classmethod
     def trained(cls, references: Sequence[Picture]) -> Judge:
         """With the model that comes with this version."""
         return cls(references, shipped())
 
-    def judge(self, picture: Picture) -> Judgement:
-        """Look at one picture."""
-        return decide(self.bank.compare(picture), self.model)
+    def beside(self, recent: Sequence[Picture]) -> Judge:
+        """The same judge, who has also seen these good pictures of the last minutes."""
+        return Judge(recent, self.model, self.bank.looks)
+
+    def judge(self, picture: Picture, *, threshold: float | None = None) -> Judgement:
+        """Look at one picture. ``threshold``: what a fault needs against ok, if not the model's own."""
+        said = decide(self.bank.compare(picture), self.model, threshold)
+        if said.verdict == "ok" and self._recent:
+            gone = blank(look_at(picture, self.bank.height), self._recent)
+            if gone > BLANK:
+                evidence = {"gone_since": round(gone, 4)}
+                return Judgement(verdict="covered", confidence=round(gone, 4), evidence=evidence)
+        return said
 
 
-def decide(numbers: dict[str, float], model: Trees | None) -> Judgement:
+#: Nothing but a cover takes the structure from so much of a picture within minutes.
+BLANK: Final = 0.6
+#: A block has structure above this spread of luma; it is gone below this share of it.
+_STRUCTURE: Final = 8.0
+_GONE: Final = 0.35
+
+
+def blank(look: Look, recent: Sequence[Look]) -> float:
+    """Of the blocks that had structure minutes ago, the share that has none now; 0 if few had any."""
+    shares = []
+    for before in recent:
+        had = before.blocks_std > _STRUCTURE
+        if had.mean() < 0.25:
+            return 0.0
+        shares.append(float((look.blocks_std < _GONE * before.blocks_std)[had].mean()))
+    return min(shares, default=0.0)
+
+
+def decide(numbers: dict[str, float], model: Trees | None, threshold: float | None = None) -> Judgement:
     """The judgement on the numbers of ``Bank.compare``."""
     if model is None:
         verdict, sure = rule(numbers)
@@ -78,7 +111,7 @@ def decide(numbers: dict[str, float], model: Trees | None) -> Judgement:
     shares = model.probabilities(numbers)
     ok = shares["ok"]
     fault, share = max(((k, v) for k, v in shares.items() if k != "ok"), key=lambda kv: kv[1])
-    if 1 - ok < model.fault_threshold:
+    if 1 - ok < (model.fault_threshold if threshold is None else threshold):
         return _said("ok", ok, numbers, {fault: share} if share > 0.05 else {})
     return _said(fault, share, numbers)
 

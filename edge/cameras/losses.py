@@ -75,7 +75,9 @@ class Losses:
         self.told.difference_update(back)
         fresh = self.lost_s.keys() - self.told
         most = max(LEAST, SHARE * len(self.watched))
-        if len(fresh) >= most:
+        since_s = min((self.lost_s[name] for name in fresh), default=now_s)
+        settled = not self.doubted - self.told or now_s - since_s >= HOLD_S * self.scale
+        if len(fresh) >= most and settled:  # who is in doubt may be lost in a moment: count them too
             # told alone before: they stay what they are
             self.members = set(fresh)
             return Said(back=back, network_lost=tuple(sorted(fresh)))

@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
+from urllib.parse import unquote
 
 import msgspec
 import structlog
@@ -238,4 +239,4 @@ def read_matches(data: bytes, sender: str) -> list[Found]:
 def _scope(scopes: list[str], word: str) -> str | None:
     head = f"onvif://www.onvif.org/{word}/"
     said = next((s[len(head) :] for s in scopes if s.startswith(head)), None)
-    return _label(said.replace("%20", " ")) if said else None
+    return _label(unquote(said)) if said else None

@@ -41,13 +41,18 @@ class WorkerLost(Exception):
 class Prober:
     """Use as ``async with Prober() as prober``."""
 
-    def __init__(self, *, threads: int = 8) -> None:
-        self._threads = threads
+    def __init__(self, *, threads: int = 8, recycle_after: int = RECYCLE_AFTER) -> None:
+        self._threads, self._recycle_after = threads, recycle_after
         self._turns = asyncio.Semaphore(threads)
         self._ids = itertools.count(1)
         self._worker: _Worker | None = None
         self._starting = asyncio.Lock()
         self.restarts = 0
+
+    @property
+    def worker_pid(self) -> int:
+        """The process that touches cameras now; 0 before the first probe."""
+        return 0 if self._worker is None else self._worker.pid
 
     async def __aenter__(self) -> Prober:
         return self
@@ -77,7 +82,7 @@ class Prober:
     async def _ready(self) -> _Worker:
         async with self._starting:
             worker = self._worker
-            if worker is not None and worker.worn and not worker.waiting:
+            if worker is not None and worker.worn(self._recycle_after) and not worker.waiting:
                 await worker.end()
             if worker is None or worker.ended:
                 self.restarts += worker is not None
@@ -104,8 +109,11 @@ class _Worker:
         return cls(process)
 
     @property
-    def worn(self) -> bool:
-        return self.served >= RECYCLE_AFTER or self.resident_mb > RECYCLE_MB
+    def pid(self) -> int:
+        return self._process.pid
+
+    def worn(self, recycle_after: int) -> bool:
+        return self.served >= recycle_after or self.resident_mb > RECYCLE_MB
 
     async def ask(self, request: Request) -> Probed:
         """Raises ``TimeoutError`` and ``WorkerLost``."""

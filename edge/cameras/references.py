@@ -43,7 +43,9 @@ RENEW_S: Final = 7 * 86_400.0
 CANDIDATE_EVERY_S: Final = 1200.0
 #: Anchors that are taken by themselves where nobody gave any, this long apart.
 FIRST_ANCHORS: Final = 5
-FIRST_EVERY_S: Final = 300.0
+FIRST_EVERY_S: Final = 20.0
+#: With fewer the judge does not know what is usual here, and says nothing.
+LEAST: Final = 3
 #: The anchors know such light when one is as near as this in mean luma.
 _SAME_LIGHT: Final = 20.0
 _SURE: Final = 0.9
@@ -102,9 +104,9 @@ class References:
         return result
 
     def judge(self, *, anchors_only: bool = False) -> Judge | None:
-        """Its judge; None without any picture."""
+        """Its judge; None with too few pictures."""
         pictures = self.pictures(anchors_only=anchors_only)
-        return Judge.trained(pictures) if pictures else None
+        return Judge.trained(pictures) if len(pictures) >= LEAST else None
 
     def add_anchor(self, picture: Picture, at_s: float) -> Path:
         """Somebody says that this picture is good. The oldest goes when there are too many."""
@@ -122,10 +124,10 @@ class References:
         self.candidate, self.revision = None, self.revision + 1
         return len(files)
 
-    def first(self, picture: Picture, at_s: float) -> bool:
+    def first(self, picture: Picture, at_s: float, *, every_s: float = FIRST_EVERY_S) -> bool:
         """Where nobody gave any: take the first ones by themselves, if there is anything on them."""
         anchors = [kept for kept in self.files() if kept.anchor]
-        if len(anchors) >= FIRST_ANCHORS or (anchors and at_s - anchors[-1].at_s < FIRST_EVERY_S):
+        if len(anchors) >= FIRST_ANCHORS or (anchors and at_s - anchors[-1].at_s < max(every_s, 1.0)):
             return False
         if not _shows_something(picture):
             return False

@@ -191,7 +191,7 @@ def _turn(standing: Standing, good: bool, seen: Observation, patience: Patience)
     doubts = standing.doubts + 1
     if doubts >= patience.times and seen.at_us - since >= patience.hold_s * 1e6:
         return Standing(good=False, reason=seen.reason)
-    return replace(standing, doubt_since_us=since, doubts=doubts)
+    return replace(standing, doubt_since_us=since, doubts=doubts, reason=seen.reason)
 
 
 def maintenance(state: State, on: bool) -> State:

@@ -30,7 +30,7 @@ from edge.cameras.losses import Losses
 from edge.cameras.outcome import Glance, Probed
 from edge.cameras.pictures import BadPicture, Picture, decode
 from edge.cameras.prober import Prober
-from edge.cameras.references import References
+from edge.cameras.references import FIRST_EVERY_S, References
 from edge.cameras.states import (
     LOOKED_AT,
     Change,
@@ -54,6 +54,16 @@ PER_HOST: Final = 4
 REPEATS: Final = 3
 #: Judges kept in memory at once, the longest unused goes: each about 9 MB, made anew in 0.1 s.
 JUDGES: Final = 32
+#: A camera is judged beside its last good pictures, of the last hour: what is new since then is a
+#: fault, what came with the weather is there too. So less is needed against ok than by itself.
+RECENT: Final = 2
+RECENT_S: Final = 3600.0
+RECENT_EVERY_S: Final = 300.0
+SUDDEN: Final = 0.7
+#: What comes slowly (dust, a lens that drifts) is told when the lasting references alone find it in
+#: every look of more than a day and a night.
+SLOW_S: Final = 26 * 3600.0
+SLOW_LOOKS: Final = 20
 #: Glances in a row without any grain that moves, before a film is asked for.
 STILL: Final = 4
 
@@ -111,6 +121,10 @@ class Camera:
     #: the numbers behind the last change
     evidence: dict[str, float] = field(default_factory=dict)
     reported: bool = False
+    #: the last good pictures (wall time, JPEG), and since when the lasting references find a fault
+    recent: list[tuple[float, bytes]] = field(default_factory=list)
+    slow_since_s: float | None = None
+    slow_looks: int = 0
     #: what asking it by ONVIF found not to be as registered
     findings: tuple[str, ...] = ()
 
@@ -178,13 +192,15 @@ class Watchman:
         self.cameras, self._by_name = kept, {camera.name: camera for camera in kept}
         self.losses.watch(self._by_name)
 
-    async def run(self) -> None:
-        """Visit them, each in its time."""
-        now = time.monotonic()
+    async def run(self, *, steady: bool = False) -> None:
+        """Visit them, each in its time. ``steady``: as if it had run for long (for a bench)."""
+        now, pace, spread = time.monotonic(), self.pace, self._chance.uniform
         for camera in self.cameras:
-            camera.due_s = now + self._chance.uniform(0, min(self.pace.calm_s, 5.0))
+            camera.due_s = now + spread(0, pace.calm_s if steady else min(pace.calm_s, 5.0))
             # the first films are spread over their interval, so that a start is no rush
-            camera.film_due_s = now + self._chance.uniform(0.2, 1.0) * self.pace.film_s
+            camera.film_due_s = now + spread(0.0 if steady else 0.2, 1.0) * pace.film_s
+            if steady:
+                camera.full_due_s = now + spread(0, 1) * pace.full_s
         async with asyncio.TaskGroup() as group:
             while True:
                 now = time.monotonic()
@@ -233,13 +249,16 @@ class Watchman:
     def wanted(self, camera: Camera, now: float) -> tuple[Depth, bool]:
         """How deep the next visit goes, and whether it brings the picture."""
         state = camera.state
+        if "reachable" in state.bad:
+            return "cheap", False
         look = (
             now >= camera.full_due_s or camera.suspicion is not None or state.doubts(*LOOKED_AT)
             or camera.verdict not in (None, "ok", "unknown")
+            or (camera.learns and camera.verdict is None)
         )  # fmt: skip
         if state.doubts("changing") or now >= camera.film_due_s or camera.stills >= STILL:
             return "film", look
-        full = now >= camera.full_due_s or state.doubts("as_registered")
+        full = now >= camera.full_due_s or state.doubts("as_registered", "advancing")
         return ("full" if full else "cheap"), look
 
     async def look(self, camera: Camera) -> list[Change]:
@@ -263,10 +282,10 @@ class Watchman:
         at_us = int(self._wall() * 1e6)
         camera.last = probed
         suspicion, camera.suspicion = camera.suspicion, None
-        changes = self._take_probe(camera, probed, depth, at_us)
+        changes = self._take_probe(camera, probed, at_us)
         if probed.outcome == "reachable":
             if depth != "cheap":
-                camera.full_due_s = now + self.pace.full_s
+                camera.full_due_s = now + self.pace.full_s * self._chance.uniform(0.7, 1.0)
             if depth == "film":
                 camera.film_due_s, camera.stills = now + self.pace.film_s, 0
                 changes += self._take_film(camera, probed, at_us)
@@ -277,7 +296,7 @@ class Watchman:
         self._after(camera, now, changes)
         return changes
 
-    def _take_probe(self, camera: Camera, probed: Probed, depth: Depth, at_us: int) -> list[Change]:
+    def _take_probe(self, camera: Camera, probed: Probed, at_us: int) -> list[Change]:
         camera.hashes = [*camera.hashes, *probed.keyframe_hashes][-REPEATS:]
         repeated = len(camera.hashes) == REPEATS and len(set(camera.hashes)) == 1
         changes = self._take(
@@ -286,12 +305,11 @@ class Watchman:
                 probed, camera.settings.registered, at_us, repeated=repeated, findings=camera.findings
             ),
         )
-        if probed.outcome == "reachable" and not repeated and depth != "film":
-            standing = camera.state.facts.get("changing")
-            frozen_bytes = standing is not None and "compressed" in standing.reason
-            if frozen_bytes or (standing is not None and standing.doubts and not camera.stills):
-                fine = Observation(at_us, {"changing": True}, "new pictures")
-                changes += self._take(camera, fine) if frozen_bytes else []
+        standing = camera.state.facts.get("changing")
+        by_bytes = standing is not None and "compressed" in standing.reason
+        # what was told of by its bytes is over by them; a stuck sensor is over by a film alone
+        if probed.outcome == "reachable" and by_bytes and not repeated:
+            changes += self._take(camera, Observation(at_us, {"changing": True}, "new pictures"))
         return changes
 
     def _take_film(self, camera: Camera, probed: Probed, at_us: int) -> list[Change]:
@@ -346,16 +364,37 @@ class Watchman:
         except BadPicture:
             return None
         if camera.learns:
-            references.first(picture, at_s)
+            references.first(picture, at_s, every_s=FIRST_EVERY_S * camera.settings.scale)
             references.ripen(at_s)
         judge = self._judge_of(camera.name, references)
         if judge is None:
             return None
-        said = judge.judge(picture)
+        said = self._said(camera, judge, picture, at_s)
         if said.verdict == "ok":
+            self._keep_recent(camera, jpeg, at_s)
             return said, thumbnail(picture), None
         other: Picture | None = nearest(picture, references.pictures())
         return said, thumbnail(picture), None if other is None else thumbnail(other)
+
+    def _said(self, camera: Camera, judge: Judge, picture: Picture, at_s: float) -> Judgement:
+        """Sudden faults beside the last hour's pictures, slow ones by the lasting references alone."""
+        slow = judge.judge(picture)
+        if slow.verdict == "ok":
+            camera.slow_since_s, camera.slow_looks = None, 0
+        else:
+            camera.slow_since_s = at_s if camera.slow_since_s is None else camera.slow_since_s
+            camera.slow_looks += 1
+            lasts_s = (at_s - camera.slow_since_s) / camera.settings.scale
+            if lasts_s >= SLOW_S and camera.slow_looks >= SLOW_LOOKS:
+                return slow
+        recent = [decode(jpeg) for taken_s, jpeg in camera.recent if at_s - taken_s <= RECENT_S]
+        if not recent:
+            return slow
+        return judge.beside(recent).judge(picture, threshold=SUDDEN)
+
+    def _keep_recent(self, camera: Camera, jpeg: bytes, at_s: float) -> None:
+        if not camera.recent or at_s - camera.recent[-1][0] >= RECENT_EVERY_S * camera.settings.scale:
+            camera.recent = [*camera.recent, (at_s, jpeg)][-RECENT:]
 
     def _judge_of(self, name: str, references: References) -> Judge | None:
         known = self._judges.get(name)

@@ -38,14 +38,24 @@ def _run(
 
 
 def test_a_camera_that_is_lost_is_told_within_forty_seconds_of_probes_and_clears_by_itself() -> None:
+    # probed each 24 s; a probe of a dead camera takes 6 s, and 1.5 s later comes the next
     state, changes = _run(
-        (0, {"reachable": True}), (30, {"reachable": False}), (38, {"reachable": False}),
-        (46, {"reachable": False}), (54, {"reachable": False}), (70, {"reachable": True}),
+        (0, {"reachable": True}), (30, {"reachable": False}), (37.5, {"reachable": False}),
+        (57, {"reachable": True}),
     )  # fmt: skip
-    assert [(c.kind, c.transition, c.at_us // S) for c in changes] == [
-        ("camera_offline", "raise", 54), ("camera_offline", "clear", 70),
+    assert [(c.kind, c.transition, c.at_us / S) for c in changes] == [
+        ("camera_offline", "raise", 37.5), ("camera_offline", "clear", 57),
     ]  # fmt: skip
     assert state.summary == "ok"
+
+
+def test_where_a_reboot_is_not_even_to_open_an_incident_the_loss_is_held_longer() -> None:
+    state, changes = State(), []
+    for at_s in (0.0, *(30 + n * 7.5 for n in range(13))):  # 90 s away
+        seen = Observation(int(at_s * S), {"reachable": at_s == 0}, "refused")
+        state, more = step(state, seen, Settings(offline_hold_s=120))
+        changes += more
+    assert changes == []
 
 
 def test_one_bad_probe_is_no_alarm_however_long_it_lasted() -> None:
@@ -104,6 +114,7 @@ def test_raises_and_clears_of_a_fact_alternate_for_any_history(
 @pytest.mark.parametrize(
     ("outcome", "facts"),
     [("reachable", {"reachable": True, "advancing": True, "as_registered": True}),
+     ("hung", {"reachable": False}),
      ("stalled", {"reachable": True, "advancing": False}),
      ("no_packets", {"reachable": True, "advancing": False}),
      ("refused", {"reachable": False}), ("wrong_password", {"reachable": False}),
@@ -169,3 +180,42 @@ def test_bad_messages_have_a_reason(topic: str, payload: bytes, reason: str) -> 
     with pytest.raises(WireError) as error:
         hear(topic, payload, 1)
     assert error.value.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("topic", "said", "facts"),
+    [("axis/ACCC8E000001/event/tns:onvif/VideoSource/GlobalSceneChange/ImagingService/$source/0",
+      {"topic": "onvif:VideoSource/GlobalSceneChange/ImagingService",
+       "message": {"source": {"Source": "0"}, "data": {"State": "1"}}}, {"in_place": False}),
+     ("axis/ACCC8E000001/event/tns:axis/VideoSource/Tampering",
+      {"topic": "axis:VideoSource/Tampering", "message": {"data": {"tampering": "0"}}},
+      {"in_place": True}),
+     ("onvif-ej/cam9/VideoSource/ImageTooBlurry/AnalyticsService",
+      {"UtcTime": "2031-01-01T00:00:00Z", "Source": {}, "Data": {"State": True}}, {"in_focus": False}),
+     ("onvif-ej/cam9/VideoSource/ImageTooDark/ImagingService", {"Data": {"State": "true"}},
+      {"well_exposed": False}),
+     ("onvif-ej/cam9/Device/Trigger/Relay", {"Data": {"LogicalState": "active"}}, None)],
+)  # fmt: skip
+def test_axis_and_onvif_events_about_the_picture_become_facts(
+    topic: str, said: dict[str, object], facts: dict[str, bool] | None
+) -> None:
+    heard = hear(topic, json.dumps(said).encode(), 1)
+    assert [dict(seen.facts) for seen in heard.values()] == ([] if facts is None else [facts])
+    assert set(heard) <= {"axis/ACCC8E000001", "onvif-ej/cam9"}
+
+
+def test_a_short_probe_does_not_say_that_a_rate_is_as_registered() -> None:
+    short = Probed(outcome="reachable", url="", codec="h264")
+    assert "as_registered" not in from_probe(short, Registered(rate_fps=25), 1).facts
+    wrong = Probed(outcome="reachable", url="", rate_fps=12.0)
+    assert from_probe(wrong, Registered(rate_fps=25), 1).facts["as_registered"] is False
+
+
+def test_another_device_at_the_address_damage_and_bad_clocks_are_not_as_registered() -> None:
+    found = Probed(outcome="reachable", url="", packets=100, missing=9, time_back=3, banner="b")
+    seen = from_probe(found, Registered(banner="a"), 1, findings=("its clock is +3600 s off",))
+    assert seen.facts["as_registered"] is False
+    assert seen.reason == "not as registered: damaged, timestamps, identity"
+    assert (
+        from_probe(Probed(outcome="reachable", url=""), Registered(), 1, findings=("x",)).reason == "x"
+    )

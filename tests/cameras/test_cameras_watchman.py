@@ -14,11 +14,13 @@ import cv2
 import msgspec
 import numpy as np
 
+from edge.cameras.glance import glance
 from edge.cameras.outcome import Probed
 from edge.cameras.prober import Prober
-from edge.cameras.states import Patience, Settings
+from edge.cameras.references import References
+from edge.cameras.states import Observation, Patience, Settings
 from edge.cameras.stream import Request
-from edge.cameras.watchman import PER_HOST, Camera, Report, Watchman
+from edge.cameras.watchman import PER_HOST, Camera, Pace, Report, Watchman
 from firmware_sim.camera.film import Shape, film
 from firmware_sim.camera.server import Camera as Simulated
 from firmware_sim.camera.server import Server
@@ -40,86 +42,181 @@ HASTY = Settings(
 )
 
 
+#: No jitter and no waits of its own.
+PACE = Pace(calm_s=0.2, doubt_s=0.1, look_s=0.1, bad_s=0.1, jitter=0.0)
+
+
 class Script(Prober):
     """Answers from a table instead of cameras."""
 
     def __init__(self) -> None:
         super().__init__()
         self.outcome: dict[str, str] = {}
-        self.hashes = ["a"]
+        self.asked: list[Request] = []
+        self.extra: dict[str, object] = {}
 
     async def probe(self, request: Request) -> Probed:
         await asyncio.sleep(0)
+        self.asked.append(request)
         outcome = self.outcome.get(request.url, "reachable")
-        return Probed(outcome=outcome, url="", keyframe_hashes=self.hashes)  # type: ignore[arg-type]
+        values = {"keyframe_hashes": [f"{len(self.asked)}"], **self.extra}
+        return Probed(outcome=outcome, url="", **values)  # type: ignore[arg-type]
 
 
 def _watch(count: int, script: Script, settings: Settings = HASTY) -> tuple[Watchman, list[Report]]:
     said: list[Report] = []
     cameras = [Camera(f"c{n}", f"rtsp://10.0.0.{n}/x", settings) for n in range(count)]
-    return Watchman(cameras, script, said.append, calm_s=30, chance=random.Random(1)), said
+    watchman = Watchman(cameras, script, said.append, pace=PACE, chance=random.Random(1))
+    return watchman, said
 
 
-async def _round(watchman: Watchman, script: Script) -> None:
-    script.hashes = [f"{random.random()}"]
-    for camera in watchman.cameras:
-        await watchman.look(camera)
+async def _round(watchman: Watchman, times: int = 1) -> None:
+    for _ in range(times):
+        for camera in watchman.cameras:
+            await watchman.look(camera)
 
 
-async def test_one_lost_camera_is_one_report_and_clears_when_it_is_back() -> None:
+def _turns(said: list[Report]) -> list[tuple[str | None, str, str]]:
+    return [(r.camera, r.kind, r.transition) for r in said if r.kind != "state"]
+
+
+async def test_one_lost_camera_is_told_and_clears_when_it_is_back() -> None:
     script = Script()
     watchman, said = _watch(10, script)
-    await _round(watchman, script)
+    await _round(watchman)
     script.outcome["rtsp://10.0.0.3/x"] = "refused"
-    for _ in range(3):
-        await _round(watchman, script)
-    watchman.settle(time.monotonic() + 60, 10)
+    await _round(watchman, 3)
     script.outcome.clear()
-    await _round(watchman, script)
+    await _round(watchman)
 
-    assert [(r.camera, r.kind, r.change and r.change.transition) for r in said] == [
-        ("c3", "camera_offline", "raise"), ("c3", "camera_offline", "clear"),
-    ]  # fmt: skip
+    assert _turns(said) == [("c3", "camera_offline", "raise"), ("c3", "camera_offline", "clear")]
+    assert sum(r.kind == "state" for r in said) == 10  # each was known once
 
 
-async def test_thirty_cameras_lost_at_once_are_one_report() -> None:
+async def test_thirty_cameras_lost_at_once_are_one_report_and_clear_as_one() -> None:
     script = Script()
     watchman, said = _watch(30, script)
-    await _round(watchman, script)
+    await _round(watchman)
     script.outcome = {camera.url: "no_route" for camera in watchman.cameras}
-    for _ in range(3):
-        await _round(watchman, script)
-    watchman.settle(time.monotonic(), 10)
-    watchman.settle(time.monotonic() + 60, 10)
-    assert [(r.kind, len(r.cameras)) for r in said] == [("network_lost", 30)]
+    await _round(watchman, 3)
+    watchman.settle(time.monotonic() + 60)
+    assert [(r.kind, len(r.cameras)) for r in said if r.kind != "state"] == [("network_lost", 30)]
 
     script.outcome.clear()
-    await _round(watchman, script)
-    assert [r.kind for r in said] == ["network_lost", "network_back"]
+    await _round(watchman)
+    assert [r.kind for r in said if r.kind != "state"] == ["network_lost", "network_back"]
 
 
-async def test_a_loss_that_ends_while_it_is_held_is_never_told() -> None:
+async def test_one_bad_probe_is_never_told() -> None:
     script = Script()
     watchman, said = _watch(10, script)
-    await _round(watchman, script)
+    await _round(watchman)
     script.outcome["rtsp://10.0.0.3/x"] = "timeout"
-    await _round(watchman, script)
-    await _round(watchman, script)
+    await _round(watchman)
     script.outcome.clear()
-    await _round(watchman, script)
-    watchman.settle(time.monotonic() + 60, 10)
+    await _round(watchman, 2)
+    watchman.settle(time.monotonic() + 60)
 
-    assert said == []
+    assert _turns(said) == []
+
+
+async def test_one_that_does_not_answer_brings_visits_to_others_forward() -> None:
+    script = Script()
+    watchman, _ = _watch(20, script)
+    await _round(watchman)
+    for camera in watchman.cameras:
+        camera.due_s = time.monotonic() + 1000
+    script.outcome["rtsp://10.0.0.3/x"] = "timeout"
+    await watchman.look(watchman.cameras[3])
+
+    assert sum(c.due_s < time.monotonic() + 10 for c in watchman.cameras) >= 8
 
 
 async def test_the_same_keyframe_again_and_again_is_a_frozen_camera() -> None:
     script = Script()
     watchman, said = _watch(1, script)
-    for _ in range(5):
-        await watchman.look(watchman.cameras[0])
-    assert [(r.kind, r.change and r.change.fact) for r in said] == [("camera_fault", "changing")]
-    await _round(watchman, script)
+    script.extra = {"keyframe_hashes": ["a"]}
+    await _round(watchman, 5)
+    assert [(r.kind, r.change and r.change.fact) for r in said if r.change] == [
+        ("camera_fault", "changing")
+    ]
+    script.extra = {}
+    await _round(watchman, 2)
     assert said[-1].change is not None and said[-1].change.transition == "clear"
+
+
+async def test_a_stuck_sensor_behind_a_live_encoder_is_found_by_its_film_and_clears() -> None:
+    script = Script()
+    watchman, said = _watch(1, script)
+    camera = watchman.cameras[0]
+    stuck = {
+        "groups": 3.0,
+        "pictures": 60.0,
+        "equal_share": 0.0,
+        "late_over_early": 0.1,
+        "late_p75": 0.01,
+    }
+    await _round(watchman)
+    assert {r.depth for r in script.asked} == {"film"}  # due from the start, without ``run``
+    script.extra = {"film": stuck}
+    camera.film_due_s = 0.0
+    await _round(watchman, 4)
+    assert [r.change.fact for r in said if r.change] == ["changing"]
+    assert "stuck" in camera.state.facts["changing"].reason
+
+    script.extra = {"film": {**stuck, "late_over_early": 1.0, "late_p75": 0.5}}
+    await _round(watchman, 3)
+    assert [r.transition for r in said if r.change] == ["raise", "clear"]
+
+
+async def test_a_glance_that_is_like_no_good_one_brings_the_picture_along_at_once() -> None:
+    script = Script()
+    watchman, _ = _watch(1, script)
+    camera = watchman.cameras[0]
+    camera.references = References(Path("/nowhere"))
+    camera.verdict = "ok"
+    camera.full_due_s = camera.film_due_s = time.monotonic() + 1000
+    street = np.random.default_rng(1).integers(0, 255, (180, 320)).astype(np.uint8)
+    camera.good = [glance(street, 5.0)]
+    script.extra = {"glance": glance(street, 5.0)}
+    await watchman.look(camera)
+    assert [r.want_picture for r in script.asked] == [False]
+
+    script.extra = {"glance": glance(np.full_like(street, 90), 5.0)}
+    await watchman.look(camera)
+    assert [r.want_picture for r in script.asked] == [False, False, True]
+
+
+async def test_what_is_heard_goes_into_the_same_facts_and_is_looked_after() -> None:
+    watchman, said = _watch(2, Script())
+    await _round(watchman)
+    camera = watchman.cameras[0]
+    camera.due_s = 1e12
+    for n in range(3):
+        at_us = int(time.time() * 1e6) + n
+        watchman.hear("c0", Observation(at_us, {"in_place": False}, "the camera says tampering"))
+    assert camera.due_s == 0.0
+    assert _turns(said) == [("c0", "camera_fault", "raise")]
+    assert watchman.hear("stranger", Observation(1, {"in_place": False}, "")) == []
+
+
+async def test_one_cameras_surprise_does_not_end_the_watch() -> None:
+    class Broken(Script):
+        async def probe(self, request: Request) -> Probed:
+            if request.url.endswith("0/x"):
+                raise RuntimeError(request.url)
+            return await super().probe(request)
+
+    script = Broken()
+    watchman, _ = _watch(2, script)
+    running = asyncio.create_task(watchman.run())
+    async with asyncio.timeout(10):
+        while len(script.asked) < 2:
+            await asyncio.sleep(0.01)
+    assert not running.done()
+    assert watchman.counters["failed_visits"] >= 1
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
 
 
 def test_due_cameras_are_the_longest_overdue_and_no_host_has_more_than_its_share() -> None:
@@ -135,7 +232,7 @@ def test_a_camera_never_shows_its_address() -> None:
     assert "hush" not in repr(Camera("c", "rtsp://u:hush@h/x"))
 
 
-async def test_a_covered_simulated_camera_is_told_and_clears_after_mending(tmp_path: Path) -> None:
+async def test_a_turned_simulated_camera_is_told_and_clears_after_mending(tmp_path: Path) -> None:
     shape = Shape(width=320, height=240, rate_fps=10, length_s=4)
     for n, jpeg in enumerate(film(shape).jpegs):
         picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
@@ -143,13 +240,13 @@ async def test_a_covered_simulated_camera_is_told_and_clears_after_mending(tmp_p
         cv2.imwrite(str(tmp_path / f"{n}.png"), picture)
     said: list[Report] = []
     async with Server({"yard": Simulated(shape)}) as server, Prober(threads=2) as prober:
-        camera = Camera("yard", server.url("yard"), HASTY, references=tmp_path)
-        watchman = Watchman([camera], prober, said.append, calm_s=0.2, doubt_s=0.1)
+        camera = Camera("yard", server.url("yard"), HASTY, references=References(tmp_path))
+        watchman = Watchman([camera], prober, said.append, pace=PACE)
         running = asyncio.create_task(watchman.run())
 
         async def until(count: int) -> None:
             async with asyncio.timeout(60):
-                while len(said) < count:
+                while sum(r.change is not None for r in said) < count:
                     assert not running.done(), running
                     await asyncio.sleep(0.1)
 
@@ -157,8 +254,7 @@ async def test_a_covered_simulated_camera_is_told_and_clears_after_mending(tmp_p
             while camera.verdict is None:
                 await asyncio.sleep(0.1)
         assert camera.verdict == "ok"
-        camera.full_due_s = 0.0
-        server.cameras["yard"].fault = "covered"
+        server.cameras["yard"].fault = "moved"
         await until(1)
         server.cameras["yard"].fault = None
         await until(2)

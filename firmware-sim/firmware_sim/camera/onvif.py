@@ -18,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
+from urllib.parse import quote
 from xml.etree.ElementTree import Element, ParseError, fromstring
 from xml.sax.saxutils import escape
 
@@ -192,8 +193,8 @@ class _Discovery(asyncio.DatagramProtocol):
         if ident is None or "NetworkVideoTransmitter" not in text or "discovery/Probe" not in text:
             return
         scopes = (
-            f"onvif://www.onvif.org/name/{escape(self.device.maker)} "
-            f"onvif://www.onvif.org/hardware/{escape(self.device.model)}"
+            f"onvif://www.onvif.org/name/{quote(self.device.maker)} "
+            f"onvif://www.onvif.org/hardware/{quote(self.device.model)}"
         )
         answer = (
             f'<e:Envelope xmlns:e="{_SOAP}" xmlns:a="http://schemas.xmlsoap.org/ws/2004/08/addressing"'

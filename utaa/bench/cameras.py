@@ -1,0 +1,346 @@
+"""``utaa bench cameras``: the judge's figures, a fleet of cameras on one core, ten thousand probes, and
+the whole path from a camera's fault to an incident and back.
+
+Cast: ``judge_figures`` (held-out scenes, photographs, films; ``edge.cameras.proving``), ``fleet`` (a
+real watchman and its worker on one core against simulated cameras on the other), ``endurance`` (probes,
+failing ones among them: what is left behind), ``path`` (``OneBox`` with real agents and brokers).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import resource
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from edge.wire.clock import SystemClock
+from edge.wire.identity import detector_id
+from utaa.bench.measure import percentile
+from utaa.bench.report import Report, Teller
+
+TARGETS: Final = {
+    "held_out_scenes.model.macro_f1": "≥ 0.96",
+    "held_out_scenes.model.false_positive_share": "≤ 0.005",
+    "fleet_360p.share_of_one_core": "< 1 with 1,000 cameras at 30 s",
+    "fleet_1080p.share_of_one_core": "< 1 with 300 cameras at 30 s",
+    "path.offline_s.p99": "≤ 40", "path.tamper_s.p99": "≤ 95", "path.cleared_s.p99": "≤ 95",
+}  # fmt: skip
+_FAULTS: Final = ("wrong_password", "unknown_path", "closes", "garbage", "server_error")
+#: Of the path: what is lost, and what is done to the picture.
+LOST: Final = ("wrong_password", "hang", "closes", "unknown_path")
+TAMPERED: Final = ("covered", "moved", "dark", "over_exposed", "defocused")
+_SITE: Final = "bench-cameras"
+
+
+async def run_cameras(
+    *, folder: Path, teller: Teller, what: frozenset[str], scenes: int | None, samples: Path | None,
+    cameras: int, cameras_hd: int, seconds: float, probes: int, faults: int,
+) -> Report:  # fmt: skip
+    """The chosen parts, one after the other."""
+    report = Report(
+        "cameras",
+        {"parts": sorted(what), "cameras": cameras, "cameras_1080p": cameras_hd, "seconds": seconds,
+         "probes": probes, "faults": faults},
+        targets=TARGETS,
+    )  # fmt: skip
+    if "judge" in what:
+        teller.say("the judge on held-out scenes, photographs and films")
+        report.figures |= await asyncio.to_thread(judge_figures, scenes, samples)
+    if "fleet" in what:
+        for name, count, size in (
+            ("fleet_360p", cameras, "640x360"),
+            ("fleet_1080p", cameras_hd, "1920x1080"),
+        ):
+            if count:
+                teller.say(f"{count} cameras of {size} for {seconds:.0f} s on one core")
+                report.figures[name] = await fleet(folder, count, size, seconds)
+    if "probes" in what:
+        teller.say(f"{probes} probes, every second one fails")
+        report.figures["endurance"] = await endurance(probes)
+    if "path" in what:
+        teller.say(f"{faults} faults from camera to incident and back, in real time")
+        report.figures["path"] = await path(folder, faults)
+    return report
+
+
+def judge_figures(scenes: int | None, samples: Path | None) -> dict[str, Any]:
+    """What ``utaa cameras bench`` prints."""
+    from edge.cameras.proving.bench import cameras
+
+    return cameras(scenes=scenes, opencv_samples=samples)
+
+
+# -- a fleet ----------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def _simulated(count: int, *words: str, core: int | None = None) -> AsyncIterator[int]:
+    """``utaa sim camera`` as a process of its own, on all addresses of the loopback; its port."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "utaa.cli", "sim", "camera", "--count", str(count), "--port", "0",
+        "--host", "0.0.0.0", *words,  # noqa: S104  # each camera has an address of its own in 127/8
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=1 << 20,
+        stderr=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    assert process.stdout is not None
+    try:
+        ready = json.loads(await asyncio.wait_for(process.stdout.readline(), 300))
+        if core is not None:
+            os.sched_setaffinity(process.pid, {core})
+        _orders[int(ready["port"])] = process
+        yield int(ready["port"])
+    finally:
+        process.kill()
+        await process.wait()
+
+
+_orders: dict[int, asyncio.subprocess.Process] = {}
+
+
+def _tell(port: int, camera: str, fault: str | None) -> None:
+    stdin = _orders[port].stdin
+    assert stdin is not None
+    stdin.write(f"{camera} {fault or '-'}\n".encode())
+
+
+def _host(number: int) -> str:
+    """Another address for each: a watch visits one host four times at once at most."""
+    return f"127.0.{1 + number // 250}.{1 + number % 250}"
+
+
+async def fleet(folder: Path, count: int, size: str, seconds: float) -> dict[str, Any]:
+    """A watchman in its steady state: what it costs and whether it keeps its interval."""
+    from edge.cameras.prober import Prober
+    from edge.cameras.references import References
+    from edge.cameras.stream import Request
+    from edge.cameras.watchman import Camera, Pace, Watchman
+
+    cores = sorted(os.sched_getaffinity(0))
+    pace = Pace(calm_s=30.0, jitter=0.0)
+    others = cores[-1] if len(cores) > 1 else None
+    async with _simulated(count, "--size", size, "--bitrate", "512", core=others) as port:
+        os.sched_setaffinity(0, {cores[0]})  # this process and the worker it starts
+        try:
+            async with Prober(threads=16) as prober:
+                good = References(folder / f"good-{size}")
+                for number in range(8):
+                    request = Request(id=0, url=f"rtsp://127.0.0.1:{port}/cam1", want_picture=True)
+                    found = await prober.probe(request)
+                    if found.picture is not None:
+                        (good.folder).mkdir(parents=True, exist_ok=True)
+                        (good.folder / f"{number}.jpg").write_bytes(found.picture)
+                watched = [
+                    Camera(f"cam{n}", f"rtsp://{_host(n)}:{port}/cam{n}", references=good)
+                    for n in range(1, count + 1)
+                ]
+                said: Counter[str] = Counter()
+                watchman = Watchman(
+                    watched, prober, lambda r: said.update([f"{r.kind} {r.transition}"]), pace=pace
+                )
+                return await _measured(watchman, prober, seconds, said, count)
+        finally:
+            os.sched_setaffinity(0, set(cores))
+
+
+async def _measured(
+    watchman: Any, prober: Any, seconds: float, said: Counter[str], count: int
+) -> dict[str, Any]:
+    """A round to settle down, then the window in which everything counts."""
+    running = asyncio.create_task(watchman.run(steady=True), name="fleet")
+    try:
+        await asyncio.sleep(35.0)
+        watchman.counters.clear()
+        before, wall = _cpu_s(prober.worker_pid), time.monotonic()
+        await asyncio.sleep(seconds)
+        spent, wall = _cpu_s(prober.worker_pid) - before, time.monotonic() - wall
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    done = dict(watchman.counters)
+    probes = done.get("probes", 0)
+    return {
+        "cameras": count, "window_s": round(wall, 1), "probes": probes,
+        "probes_due": round(count * wall / watchman.pace.calm_s),
+        "full_probes": done.get("probes_full", 0), "films": done.get("films", 0),
+        "looks": done.get("looks", 0), "suspicions": done.get("suspicions", 0),
+        "cpu_s": round(spent, 2), "share_of_one_core": round(spent / wall, 3),
+        "cpu_ms_per_probe_all_in": round(1000 * spent / max(probes, 1), 2),
+        "watch_rss_mb": _rss_mb(os.getpid()), "worker_rss_mb": _rss_mb(prober.worker_pid),
+        "wrongly_told": {k: v for k, v in said.items() if not k.startswith("state")},
+    }  # fmt: skip
+
+
+def _cpu_s(worker: int) -> float:
+    """This process and the worker."""
+    own = resource.getrusage(resource.RUSAGE_SELF)
+    fields = Path(f"/proc/{worker}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    ticks = int(fields[11]) + int(fields[12])
+    return own.ru_utime + own.ru_stime + ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _rss_mb(pid: int) -> float:
+    pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
+    return round(pages * os.sysconf("SC_PAGE_SIZE") / 1e6, 1)
+
+
+# -- endurance --------------------------------------------------------------------------------------
+
+
+async def endurance(probes: int) -> dict[str, Any]:
+    """Probes of one worker that is never replaced, every second one of a camera that fails."""
+    from edge.cameras.prober import Prober
+    from edge.cameras.stream import Request
+
+    async with _simulated(1 + len(_FAULTS), "--size", "640x360") as port:
+        for number, fault in enumerate(_FAULTS, 2):
+            _tell(port, f"cam{number}", fault)
+        urls = [f"rtsp://127.0.0.1:{port}/cam{n}" for n in range(2, 2 + len(_FAULTS))]
+        urls.append("rtsp://127.0.0.1:1/none")
+        good = f"rtsp://127.0.0.1:{port}/cam1"
+        outcomes: Counter[str] = Counter()
+        async with Prober(threads=8, recycle_after=probes * 2) as prober:
+
+            async def one(number: int) -> None:
+                url = good if number % 2 else urls[number // 2 % len(urls)]
+                found = await prober.probe(Request(id=0, url=url, total_s=6.0, packet_s=3.0))
+                outcomes[found.outcome] += 1
+
+            rows = []
+            for start in range(0, probes, 500):
+                await asyncio.gather(*(one(n) for n in range(start, min(start + 500, probes))))
+                rows.append(_left(prober.worker_pid))
+        early = rows[min(1, len(rows) - 1)]
+        return {
+            "probes": sum(outcomes.values()), "outcomes": dict(outcomes), "restarts": prober.restarts,
+            "after_1000": early, "at_the_end": rows[-1],
+            "rss_mb_by_500": [row["rss_mb"] for row in rows],
+        }  # fmt: skip
+
+
+def _left(pid: int) -> dict[str, float]:
+    return {
+        "descriptors": len(list(Path(f"/proc/{pid}/fd").iterdir())),
+        "threads": len(list(Path(f"/proc/{pid}/task").iterdir())), "rss_mb": _rss_mb(pid),
+    }  # fmt: skip
+
+
+# -- the whole path ---------------------------------------------------------------------------------
+
+
+async def path(folder: Path, faults: int) -> dict[str, Any]:
+    """Faults at random moments, each on a camera of its own: seconds to the incident, and to its end.
+
+    Nothing is compressed: probes each 24 s, the patience of the defaults.
+    """
+    from registry.db import Database
+    from registry.identity import Identity
+    from utaa.onebox import OneBox, Plan
+    from utaa.readback import Api
+
+    count = max(faults * 3, 12)  # a third of them at once is no loss of the network
+    async with _simulated(count, "--size", "640x360") as port:
+        file = folder / "cameras.toml"
+        file.write_text("".join(
+            f'[[camera]]\nname = "cam{n}"\nurl = "rtsp://{_host(n)}:{port}/cam{n}"\nonvif_port = 0\n'
+            for n in range(1, count + 1)
+        ))  # fmt: skip
+        file.chmod(0o600)
+        plan = Plan(
+            folder=folder / "box", sites=(_SITE,), influx=False, mosquitto=True,
+            edge_env={"UTAA_EDGE_CAMERAS__FILE": str(file)},
+        )  # fmt: skip
+        async with OneBox(plan) as box:
+            await box.start_gateway()
+            database = Database(box.database_url)
+            roles = ("administrator", "registrar", "duty")
+            token = await Identity(database, SystemClock()).new_token("bench", roles, days=1)
+            await database.close()
+            api = Api(box.url, token)
+            try:
+                await api.post("/sites", {"id": _SITE, "title": "bench"})
+                box.start_edge(_SITE)
+                return await _inject(api, port, faults, count)
+            finally:
+                await api.close()
+
+
+async def _inject(api: Any, port: int, faults: int, count: int) -> dict[str, Any]:
+    await _until_learnt(api, count)
+    chance = random.Random(17)  # noqa: S311  # to spread the faults, the same in each run
+    kinds = [(LOST if n % 2 else TAMPERED) for n in range(faults)]
+    chosen = [(f"cam{n + 1}", kind[n // 2 % len(kind)]) for n, kind in enumerate(kinds)]
+    told, over, silent = {"offline": [], "tamper": []}, [], []  # type: ignore[var-annotated]
+    rows = await asyncio.gather(
+        *(_one_fault(api, port, camera, fault, chance.uniform(0, 60)) for camera, fault in chosen)
+    )
+    for (camera, fault), (raised_s, cleared_s) in zip(chosen, rows, strict=True):
+        if raised_s is None:
+            silent.append(f"{camera} {fault}")
+            continue
+        told["offline" if fault in LOST else "tamper"].append(raised_s)
+        if cleared_s is not None:
+            over.append(cleared_s)
+    others = {f"cam{n + 1}" for n in range(faults, count)}
+    ids = {detector_id(_SITE, "camera", name) for name in others}
+    wrong = [
+        i["subject_id"] for i in [x async for x in api.items("/incidents")] if i["subject_id"] in ids
+    ]
+    return {
+        "offline_s": _spread(told["offline"]), "tamper_s": _spread(told["tamper"]),
+        "cleared_s": _spread(over), "not_told": silent, "told_without_reason": len(wrong),
+        "healthy_cameras": len(others),
+    }  # fmt: skip
+
+
+async def _until_learnt(api: Any, count: int) -> None:
+    """Every camera known to be well, and its first good pictures taken."""
+    end = time.monotonic() + 600
+    while time.monotonic() < end:
+        rows = [row async for row in api.items("/camera-health")]
+        if len(rows) == count and all(row["summary"] == "ok" for row in rows):
+            await asyncio.sleep(150)  # five good pictures of each, 24 s apart
+            return
+        await asyncio.sleep(2)
+    raise TimeoutError(f"not all of {count} cameras were well within ten minutes")
+
+
+async def _one_fault(
+    api: Any, port: int, camera: str, fault: str, after_s: float
+) -> tuple[float | None, float | None]:
+    """Seconds to the incident, and from mending to its end; None for never (within 200 s)."""
+    await asyncio.sleep(after_s)
+    subject = detector_id(_SITE, "camera", camera)
+    _tell(port, camera, fault)
+    raised_s = await _until_state(api, subject, "opened")
+    if raised_s is None:
+        _tell(port, camera, None)
+        return None, None
+    _tell(port, camera, None)
+    return raised_s, await _until_state(api, subject, "all_clear")
+
+
+async def _until_state(api: Any, subject: str, state: str) -> float | None:
+    began = time.monotonic()
+    while time.monotonic() - began < 200:
+        async for incident in api.items("/incidents"):
+            if incident["subject_id"] == subject and incident["state"] == state:
+                return time.monotonic() - began
+        await asyncio.sleep(0.5)
+    return None
+
+
+def _spread(values: list[float]) -> dict[str, Any]:
+    if not values:
+        return {"count": 0}
+    return {
+        "count": len(values), "p50": round(percentile(values, 0.5) or 0, 1),
+        "p99": round(percentile(values, 0.99) or 0, 1), "most": round(max(values), 1),
+    }  # fmt: skip
