@@ -52,7 +52,11 @@ class Acks:
         ]
         result += [
             Ack(
-                site=site, epoch=epoch, store=store_id, lane=self.lane, snapshot=nonce,
+                site=site,
+                epoch=epoch,
+                store=store_id,
+                lane=self.lane,
+                snapshot=nonce,
                 newest_event=newest,
             )
             for site, epoch, nonce, newest in self._snapshots

@@ -163,9 +163,11 @@ class EventLane:
         results = await apply_alarms(
             session, [_said(event) for event in told], now_us=now_us, policy=self._city.policy
         )
-        await sites.ensure_epochs(
-            session, dict.fromkeys((event.site, event.epoch) for event in told), now_us=now_us
-        )
+        newest: dict[tuple[str, str], int] = {}
+        for event in told:
+            key = (event.site, event.epoch)
+            newest[key] = max(newest.get(key, 0), event.seq)
+        await sites.ensure_epochs(session, newest, now_us=now_us)
         for event, applied in zip(told, results, strict=True):
             _note_applied(outcome, applied, event.site)
             outcome.events += 1

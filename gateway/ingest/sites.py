@@ -6,7 +6,7 @@ A site that the register does not know is entered under its own id when the sett
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from sqlalchemy import select
@@ -93,18 +93,20 @@ async def ensure_epoch(session: AsyncSession, site_id: str, epoch: str, *, now_u
 
 
 async def ensure_epochs(
-    session: AsyncSession, keys: Collection[tuple[str, str]], *, now_us: int
+    session: AsyncSession, newest: Mapping[tuple[str, str], int], *, now_us: int
 ) -> None:
-    """Enter the epochs (site, epoch) that the city has not met."""
-    found = await session.execute(
-        select(SiteEpoch.site_id, SiteEpoch.epoch).where(
-            SiteEpoch.site_id.in_({site_id for site_id, _ in keys})
+    """Enter the epochs (site, epoch) that the city has not met, and the newest event of each."""
+    rows = await session.scalars(
+        select(SiteEpoch).where(
+            SiteEpoch.site_id.in_({site_id for site_id, _ in newest}),
+            SiteEpoch.epoch.in_({epoch for _, epoch in newest}),
         )
     )
-    met = {(site_id, epoch) for site_id, epoch in found}
-    for site_id, epoch in keys:
-        if (site_id, epoch) not in met:
-            await ensure_epoch(session, site_id, epoch, now_us=now_us)
+    met = {(row.site_id, row.epoch): row for row in rows}
+    for (site_id, epoch), seq in newest.items():
+        row = met.get((site_id, epoch))
+        row = row or await ensure_epoch(session, site_id, epoch, now_us=now_us)
+        row.newest_event = max(row.newest_event, seq)
 
 
 async def is_newest_epoch(session: AsyncSession, epoch: SiteEpoch) -> bool:

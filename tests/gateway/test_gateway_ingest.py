@@ -552,6 +552,41 @@ async def test_a_snapshot_is_acknowledged_by_its_nonce_and_closes_what_a_new_epo
     assert [row.epoch for row in await rows_of(city, SiteEpoch)] == [site.epoch, "new"]
 
 
+async def test_a_snapshot_in_parts_closes_with_its_last_part_after_this_store_had_the_others(
+    city: City, events: EventLane, sent: Sent, site: Site
+) -> None:
+    gone, first, last = alarm_of("d1"), alarm_of("d2"), alarm_of("d3")
+    raised = [event_of(site, n, alarm=alarm) for n, alarm in enumerate((gone, first, last), 1)]
+    await events.process(raised)
+
+    async def take(part: int, alarm: Alarm, after_store: str | None = None) -> set[str]:
+        snapshot = Snapshot(
+            site="site-1", epoch="new", nonce=f"n{part}{after_store}", at_us=2_000_000_000 * US_PER_S,
+            last_seq=0, active=[alarm], part=part, parts=2, after_store=after_store,
+        )  # fmt: skip
+        await events.process([Received("utaa/v1/site/site-1/snapshot", encode(snapshot), False)])
+        assert snapshot.nonce in {ack.snapshot for ack in sent.acks}
+        return {row.id for row in await rows_of(city, AlarmRecord) if row.cleared_us is not None}
+
+    assert await take(1, first) == set()
+    assert await take(2, last, after_store="another store") == set()
+    assert await take(2, last, after_store=city.store_id) == {gone.id}
+
+
+async def test_the_answer_to_a_snapshot_says_the_newest_event_of_its_epoch(
+    city: City, events: EventLane, sent: Sent, site: Site
+) -> None:
+    await events.process([event_of(site, 7, alarm=alarm_of("d1")), event_of(site, 3, note="n")])
+    for epoch in (site.epoch, "new"):
+        snapshot = Snapshot(
+            site="site-1", epoch=epoch, nonce=epoch, at_us=2_000_000_000 * US_PER_S, last_seq=3,
+            active=[],
+        )  # fmt: skip
+        await events.process([Received("utaa/v1/site/site-1/snapshot", encode(snapshot), False)])
+    newest = {ack.snapshot: ack.newest_event for ack in sent.acks if ack.snapshot}
+    assert newest == {site.epoch: 7, "new": 0}
+
+
 async def test_a_pulse_is_kept_and_an_older_configuration_is_noticed(
     city: City, events: EventLane, site: Site
 ) -> None:
