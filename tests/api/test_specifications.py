@@ -13,13 +13,18 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import update
 
-from gateway.web import codes, routes
 from registry.specifications.models import Specification
+from tests.api.office import office_app
 
 NEW: dict[str, Any] = {
     "kind": "camera", "title": "Төв талбайн хяналтын камер", "purpose": "Өдөр, шөнийн хяналт.",
     "budget_mnt": 125_000_000, "funding_source": "local_budget", "decide_by": "2026-05-01",
 }  # fmt: skip
+
+
+@pytest.fixture
+def app(city, people) -> FastAPI:
+    return office_app(city, people)
 
 
 @pytest.fixture
@@ -37,8 +42,6 @@ async def approver(door) -> AsyncIterator[httpx.AsyncClient]:
 @pytest.fixture
 async def visitor(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     """A stranger in front of the pages."""
-    app.include_router(codes.router)
-    routes.install(app)
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="https://city.test") as client:
         yield client

@@ -13,13 +13,18 @@ from fastapi import FastAPI
 from sqlalchemy import select
 
 from firmware_sim.khur import KhurServer, judged
-from gateway.web import codes, routes
 from registry.cameras.models import Camera, CameraModel
 from registry.khur.client import Khur
 from registry.khur.models import KhurAnswer
 from registry.labels.models import Label
 from registry.models import AuditEntry, Organisation
 from registry.requests.models import CityRequest
+from tests.api.office import office_app
+
+
+@pytest.fixture
+def app(city, people) -> FastAPI:
+    return office_app(city, people)
 
 
 @pytest.fixture
@@ -421,8 +426,6 @@ def test_the_stand_in_enforces_the_contract(path: str, headers: Any, body: bytes
 async def test_a_label_leads_a_technician_to_the_record_and_tells_a_stranger_nothing(
     app: FastAPI, office, door
 ) -> None:
-    app.include_router(codes.router)
-    routes.install(app)
     sheet = await office.post("/labels/sheet", json={"kind": "camera", "ids": ["К-1", "К-2"]})
     assert sheet.status_code == 200 and sheet.content.startswith(b"%PDF-"), sheet.text
     again = await office.post("/labels/sheet", json={"kind": "camera", "ids": ["К-1"]})
