@@ -26,7 +26,7 @@ async def insert_many(
 ) -> tuple[list[SimpleNamespace], list[int]]:
     """Enter new records, an audit entry each; the records' columns, and their entries' ids."""
     whole = [_described(table, {**_defaults(table), **row}) for row in rows]
-    await session.execute(insert(table), whole)
+    await put(session, table, whole)
     if "search_text" in _columns(table):
         kind = str(table.__tablename__)
         words = [
@@ -34,8 +34,7 @@ async def insert_many(
             for row in whole
             for word in row["search_text"].split()
         ]
-        if words:
-            await session.execute(insert(SearchWord), words)
+        await put(session, SearchWord, words)
     kind = editing.kind_of(table)
     entries = []
     for row in whole:
@@ -43,6 +42,12 @@ async def insert_many(
         entries.append(audit.Entry(f"{kind}.create", kind, row["id"], after={**after, "version": 1}))
     ids = await _append(session, act, entries)
     return [SimpleNamespace(**row) for row in whole], ids
+
+
+async def put(session: AsyncSession, table: Any, rows: Sequence[dict[str, Any]]) -> None:
+    """Rows as they are into a table, past the ORM."""
+    if rows:
+        await session.run_sync(lambda inner: inner.execute(insert(table.__table__), rows))
 
 
 @lru_cache(maxsize=16)

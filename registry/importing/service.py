@@ -15,14 +15,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from sqlalchemy import insert, select, text
+from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from edge.wire.identity import new_id
 from registry import audit, editing
 from registry.acts import Act
 from registry.db import Database
-from registry.importing.bulk import insert_many
+from registry.importing.bulk import insert_many, put
 from registry.importing.fields import Problem
 from registry.importing.kinds import kind_named
 from registry.importing.kinds.base import Kind, Known
@@ -316,8 +316,7 @@ class _Writer:
                  "action": "revived" if one.does == "revive" else action,
                  "audit_id": audit_id, "sealed_before": kept}
             )  # fmt: skip
-        if values:
-            await self._session.execute(insert(ImportRow), values)
+        await put(self._session, ImportRow, values)
 
 
 async def get_import(session: AsyncSession, import_id: str, *, lock: bool = False) -> RegisterImport:

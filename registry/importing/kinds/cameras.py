@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from edge.wire.identity import new_id
 from registry.cameras.models import MIN_RETENTION_H, Camera, CameraModel
+from registry.importing.bulk import put
 from registry.importing.cells import (
     azimuth,
     choice,
@@ -102,8 +103,7 @@ async def _begin_lives(
         for camera, _ in pairs
         if camera.created_us == known.now_us and camera.version == 1
     ]  # fmt: skip
-    if steps:
-        await session.execute(insert(LifeStep), steps)
+    await put(session, LifeStep, [{"id": new_id(), **step} for step in steps])
 
 
 CAMERAS: Final = Kind(

@@ -1,0 +1,111 @@
+"""A clerk at the API: upload, try, repair, take, find, export, take back."""
+
+from __future__ import annotations
+
+import json
+
+from sqlalchemy import select
+
+from registry.importing import bounds
+
+TABLE = (
+    "Дугаар;Нэр;MAC хаяг;Өргөрөг;Уртраг;Чиглэл;Хороо\n"
+    "A-1;Өргөө;0200.0000.0001;47,9;106,9;10;СХД 32\nA-2;Төв;02000000000Z;106,95;47,9;12;СХД 32\n"
+).encode()
+WHERE = {"kind": "cameras", "name": "a.csv"}
+
+
+async def test_a_file_is_tried_put_right_taken_found_and_taken_back(registrar) -> None:
+    sent = await registrar.post("/imports", params=WHERE, content=TABLE)
+    assert sent.status_code == 201, sent.text
+    where = f"/imports/{sent.json()['id']}"
+    tried = (await registrar.post(f"{where}/dry-run", json={}, params={"language": "en"})).json()
+    (wrong,) = [one for one in tried["problems"] if one["severity"] == "error"]
+    assert (wrong["place"], wrong["repair"]) == ("C3", "02:00:00:00:00:02")
+    assert not tried["holds"] and [row["does"] for row in tried["rows"]] == ["create", "refuse"]
+    refused = await registrar.post(f"{where}/apply", json={})
+    assert refused.status_code == 422 and refused.json()["errors"][0]["field"] == "C3 (MAC хаяг)"
+    assert (await registrar.get("/cameras")).json()["items"] == []
+    repaired = await registrar.post(f"{where}/dry-run", json={"repairs": {"C3": wrong["repair"]}})
+    assert repaired.json()["holds"]
+    taken = await registrar.post(f"{where}/apply", json={})
+    assert taken.json()["counts"]["create"] == 2 and taken.json()["state"] == "applied"
+    assert (await registrar.post(f"{where}/apply", json={})).status_code == 409
+    assert (await registrar.get(f"{where}/progress")).json()["state"] == "applied"
+
+    async def numbers(**query: str) -> list[str]:
+        answer = await registrar.get("/cameras", params=query)
+        assert answer.status_code == 200, answer.text
+        return [row["number"] for row in answer.json()["items"]]
+
+    assert await numbers(q="оргоо") == ["A-1"]
+    assert await numbers(bbox="106.94,47.8,107,48", state="planned") == ["A-2"]
+    assert await numbers(polygon="106.89 47.89,106.91 47.89,106.91 47.91") == ["A-1"]
+    assert (await registrar.get("/cameras", params={"polygon": "1"})).status_code == 422
+    exported = await registrar.get("/exports/cameras", params={"format": "geojson"})
+    assert len(json.loads(exported.content)["features"]) == 2
+    undone = await registrar.post(f"{where}/undo", json={"reason": "wrong file"})
+    assert undone.json() == {"done": True, "undone": 2, "kept": []}
+    assert await numbers() == []
+    assert [row["state"] for row in (await registrar.get("/imports")).json()["items"]] == ["undone"]
+
+
+async def test_a_later_edit_holds_an_undo_up_until_it_is_confirmed(registrar) -> None:
+    good = TABLE.replace(b"02000000000Z", b"020000000002")
+    where = f"/imports/{(await registrar.post('/imports', params=WHERE, content=good)).json()['id']}"
+    assert (await registrar.post(f"{where}/apply", json={})).status_code == 200
+    camera = (await registrar.get("/cameras")).json()["items"][0]
+    await registrar.patch(
+        f"/cameras/{camera['id']}", json={"name": "Шинэ"}, headers={"If-Match": '"1"'}
+    )
+    held = (await registrar.post(f"{where}/undo", json={"reason": "wrong file"})).json()
+    assert (held["done"], held["undone"]) == (False, 0)
+    assert [(one["label"], one["reason"]) for one in held["kept"]] == [("A-1", "changed_since")]
+    assert held["kept"][0]["later"][0]["action"] == "camera.change"
+    done = await registrar.post(f"{where}/undo", json={"reason": "wrong file", "confirmed": True})
+    assert (done.json()["done"], done.json()["undone"]) == (True, 1)
+
+
+async def test_a_file_that_is_none_is_refused_in_the_clerks_language(registrar) -> None:
+    answer = await registrar.post("/imports", params=WHERE, content=b"%PDF-1.7")
+    assert answer.status_code == 422 and answer.json()["detail"].startswith("Хүснэгт (XLSX, CSV)")
+    too_long = {"Content-Length": str(bounds.MAX_FILE_BYTES + 1)}
+    answer = await registrar.post("/imports", params=WHERE, content=b"a", headers=too_long)
+    assert answer.status_code == 413
+
+
+async def test_a_clerk_of_one_district_imports_into_no_other(app, door, people, city) -> None:
+    from registry.models import RoleGrant
+
+    async with await door.signed_in("clerk.one", ["registrar"]) as clerk:
+        async with city.database.write() as session:
+            for grant in await session.scalars(select(RoleGrant)):
+                grant.unit_code = "1107"
+        sent = await clerk.post("/imports", params=WHERE, content=TABLE.replace(b"Z", b"2"))
+        assert sent.status_code == 201, sent.text
+        tried = await clerk.post(f"/imports/{sent.json()['id']}/dry-run", json={})
+        assert {one["code"] for one in tried.json()["problems"] if one["severity"] == "error"} == {
+            "out_of_area"
+        }
+        assert (await clerk.post(f"/imports/{sent.json()['id']}/apply", json={})).status_code == 422
+
+
+async def test_duplicates_are_listed_and_a_decision_is_remembered(registrar) -> None:
+    near = TABLE.replace(b"02000000000Z", b"020000000002").replace(b"106,95;47,9", b"47,9;106,9")
+    where = f"/imports/{(await registrar.post('/imports', params=WHERE, content=near)).json()['id']}"
+    await registrar.post(f"{where}/apply", json={})
+    (pair,) = (await registrar.get("/duplicates")).json()["items"]
+    assert pair["why"] == "near"
+    two = {"kind": "camera", "first_id": pair["first_id"], "second_id": pair["second_id"]}
+    assert (await registrar.post("/duplicates/decisions", json=two)).status_code == 201
+    assert (await registrar.get("/duplicates")).json()["items"] == []
+
+
+async def test_a_list_is_kept_and_opened_again(registrar) -> None:
+    wanted = {"name": "Эвдэрсэн", "kind": "cameras", "filters": {"state": "faulty"}, "shared": True}
+    kept = await registrar.post("/views", json=wanted)
+    assert kept.status_code == 201
+    opened = (await registrar.get(f"/views/{kept.json()['id']}")).json()
+    assert opened["filters"] == {"state": "faulty"} and opened["own"]
+    assert (await registrar.delete(f"/views/{kept.json()['id']}")).status_code == 204
+    assert (await registrar.get("/views")).json() == []
