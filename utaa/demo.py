@@ -25,8 +25,10 @@ from firmware_sim.fleet import run_fleet
 from firmware_sim.ledger import HappeningLine, Ledger, ReadingLine, read_ledger
 from firmware_sim.link import Broker
 from firmware_sim.scenario import HomeSpec, Scenario
+from firmware_sim.streets import Streets
 from registry.db import Database
 from registry.identity import Identity
+from utaa import demo_fibre
 from utaa.onebox import OneBox, Plan, until
 from utaa.ports import ServerError
 from utaa.readback import Api, Readback, read_back, us_from_text
@@ -159,6 +161,9 @@ async def run_demo(
             for site in sites:
                 box.start_edge(site)
             await until(lambda: _connected(api, len(sites), box), seconds=60, what="the sites connect")
+            await demo_fibre.register(api)
+            city_broker = f"{box.city_broker.host}:{box.city_broker.port}"
+            say(f"cut a trench: utaa sim cut {demo_fibre.TRENCH} --broker {city_broker} (mend: mend)")
             assert box.mailbox is not None  # the demo's plan always has one
             ready(Greeting(box.url, box.mailbox.url, DUTY_LOGIN, password))
             began = time.monotonic()
@@ -271,8 +276,22 @@ async def _play(demo: Demo, seconds: float | None, stop: asyncio.Event) -> None:
 
     async with asyncio.TaskGroup() as group:
         group.create_task(end(), name="end of the demo")
+        group.create_task(_streets(demo, ending), name="streets on the fibre")
         for site, homes in demo.sites.items():
             group.create_task(_fleet(demo, site, homes, ending), name=f"fleet {site}")
+
+
+async def _streets(demo: Demo, ending: asyncio.Event) -> None:
+    """Cameras and a school on a fibre plant, until the demo ends."""
+    broker = Broker(demo.box.city_broker.host, demo.box.city_broker.port)
+    streets = asyncio.create_task(
+        Streets(demo_fibre.plan(), broker, SystemClock()).run(), name="simulated sites"
+    )
+    try:
+        await ending.wait()
+    finally:
+        streets.cancel()
+        await asyncio.gather(streets, return_exceptions=True)
 
 
 async def _fleet(demo: Demo, site: str, homes: list[HomeSpec], ending: asyncio.Event) -> None:

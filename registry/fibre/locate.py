@@ -317,9 +317,10 @@ class Locator:
         return self._of_anchor(range(len(self.network.subjects)))
 
     def _side(self, link: int) -> list[str]:
-        """The digs, cables and nodes of one link, the likeliest first."""
+        """The digs and cables of one link, the likeliest first; a node would take more than that."""
         risks = sorted(self.network.link_risks.row(link).tolist(), key=lambda risk: -self._prior[risk])
-        return [self.network.risks[risk] for risk in risks]
+        names = [self.network.risks[risk] for risk in risks]
+        return [name for name in names if not name.startswith(("node:", "device:"))]
 
 
 def _reach(falling: NDArray[Any]) -> int:

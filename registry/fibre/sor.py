@@ -65,6 +65,8 @@ def read_sor(content: bytes) -> SorFile:
     try:
         blocks: dict[str, Any] = otdrparser.parse2(io.BytesIO(content))
         return _file(blocks)
+    except SorError:
+        raise
     except otdrparser.OTDRParserError as error:
         raise SorError(f"no readable SOR file: {str(error)[:200]}") from None
     except (struct.error, IndexError, KeyError, ValueError, ArithmeticError) as error:
