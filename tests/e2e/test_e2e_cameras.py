@@ -19,8 +19,8 @@ pytest.importorskip("cv2")
 pytestmark = pytest.mark.servers
 SHAPE = Shape(width=320, height=240, rate_fps=10, length_s=4)
 SECRET = "Zq7-hidden"
-#: Every wait of the watch is a twentieth, so that a test need not take minutes.
-PATIENCE = 0.05
+#: Every wait of the watch is a seventh, so that a test need not take minutes.
+PATIENCE = 0.15
 NAMES = tuple(f"cam{n}" for n in range(6))
 
 
