@@ -281,7 +281,7 @@ async def get_summary(request: Request, asker: _Reader) -> Summary:
         *inside, CityRequest.answered_us.is_not(None)
     )
     async with rooms(request).database.read() as session:
-        by_state = dict((await session.execute(counted)).tuples().all())
+        by_state = {row[0]: row[1] for row in await session.execute(counted)}
         overdue = await session.scalar(select(func.count()).where(*inside, *service.overdue(act)))
         ratings, mean = (await session.execute(rated)).one()
         late = sum(_late(*row) for row in await session.execute(answered))

@@ -146,8 +146,7 @@ def _begins(kind: str, word: str) -> list[ColumnElement[bool]]:
 
 
 async def _nearest(session: AsyncSession, kind: str, word: str) -> list[str]:
-    """Words of the register that were perhaps meant: the first letter right, or left out, or doubled.
-    """
+    """Words that were perhaps meant: the first letter right, left out, or doubled."""
     if len(word) < _LEAST_LETTERS or not word.isalpha():
         return []
     known: set[str] = set()
