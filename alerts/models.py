@@ -100,6 +100,8 @@ class Incident(Base):
     cleared_us: Mapped[int | None] = mapped_column(BigInteger)
     acknowledged_us: Mapped[int | None] = mapped_column(BigInteger)
     acknowledged_by: Mapped[str | None] = mapped_column(String(100))
+    #: the person whom the desk gave it to
+    assigned_to: Mapped[str | None] = mapped_column(_ID)
     resolved_us: Mapped[int | None] = mapped_column(BigInteger)
     #: real_fire | cooking | test | fault | unknown
     cause: Mapped[str | None] = mapped_column(String(30))

@@ -30,6 +30,7 @@ import registry.khur.models
 import registry.labels.models
 import registry.numbering
 import registry.requests.models
+import registry.residents.models
 import registry.search.models
 import registry.servers.models
 import registry.specifications.models  # noqa: F401

@@ -1,0 +1,1 @@
+"""Residents: how a family comes to its own page, and what ties it to what it said to the city."""
