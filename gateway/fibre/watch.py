@@ -2,7 +2,7 @@
 
 Of several gateway processes one runs it, by a lease. A cut is told when at least ``LEAST_LOST`` are
 lost by it and chance is the unlikelier explanation; one camera alone stays that camera's trouble. It is
-over when at most ``_BACK_SHARE`` of those it took are still lost; they are then told by themselves.
+over when hardly any of those it took are still lost; they are then told by themselves.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ EVERY_S: Final = 5.0
 LEASE: Final = "fibre"
 #: Fewer lost together are told by themselves.
 LEAST_LOST: Final = 3
-#: A cut is over when no larger share of those it took is lost.
+#: A cut is over when no larger share of those it took is lost (or few are, and most are back).
 _BACK_SHARE: Final = 0.1
 #: A finding that shares this part of an open outage's members is the same cut, seen better.
 _SAME_SHARE: Final = 0.5
@@ -223,7 +223,7 @@ class _Pass:
     async def close_if_over(self, outage: FibreOutage, lost: set[str]) -> None:
         members = list(outage.findings.get("members", []))
         still = [key for key in members if key in lost]
-        if len(still) > _BACK_SHARE * len(members):
+        if not _over(len(still), len(members)):
             return
         outage.closed_us = self._now_us
         incident = await self._incident(outage)
@@ -244,6 +244,11 @@ class _Pass:
             "members": members, "cameras": len(_of_kind(members, "camera")), "sites": len(sites),
             "homes": len(homes), "home_ids": homes[:_MAX_NAMED],
         }  # fmt: skip
+
+
+def _over(still: int, members: int) -> bool:
+    """Whether so few are left that the cut cannot be what keeps them."""
+    return still <= _BACK_SHARE * members or (still < LEAST_LOST and 2 * still <= members)
 
 
 def _same(open_now: Sequence[FibreOutage], cause: str, members: list[str]) -> FibreOutage | None:
