@@ -3,8 +3,9 @@
 Cast: ``Need`` (what a route declares), ``Asker`` (who stands at the door), ``check_declared`` (no route
 without a need, so the API is closed by default).
 
-A request's journey: an ``Authorization: Bearer`` token, else the session cookie, else anybody → an
-unsafe method with a cookie must carry the session's CSRF token → ``registry.rights`` decides.
+A request's journey: an ``Authorization: Bearer`` token, else the session cookie (on a
+family's pages the family's own), else anybody → an unsafe method with a cookie must carry the session's
+CSRF token → ``registry.rights`` decides.
 
 ``need("site.read")`` asks for the right *everywhere*. A route that asks itself about the one object it
 touches, or filters its list by ``asker.reach``, says ``need("site.read", by_object=True)``.
@@ -29,13 +30,19 @@ from gateway.live import Hub
 from registry.db import Database
 from registry.identity import Identity, Known, same_secret
 from registry.khur.client import Khur
-from registry.rights import ANYBODY, Action, Actor, Place, Reach, require, require_somewhere
+from registry.residents import service as residents
+from registry.residents.models import HomeSession
+from registry.rights import ANYBODY, Action, Actor, Grant, Place, Reach, require, require_somewhere
 from registry.sealed import Keyring
 
 CSRF_HEADER: Final = "X-CSRF-Token"
 #: The ``__Host-`` name makes a browser refuse a cookie that another host or path set.
 SECURE_COOKIE: Final = "__Host-utaa_session"
 PLAIN_COOKIE: Final = "utaa_session"
+#: A family's browser, on the family's own pages alone.
+SECURE_HOME_COOKIE: Final = "__Host-utaa_home"
+PLAIN_HOME_COOKIE: Final = "utaa_home"
+_HOME: Final = "/home"
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 #: Files of ours that anybody may fetch, served by a mount and not by a route.
 OPEN_MOUNTS: Final = frozenset({"/static"})
@@ -143,6 +150,16 @@ def cookie_name(request: Request) -> str:
     return SECURE_COOKIE if request.url.scheme == "https" else PLAIN_COOKIE
 
 
+def home_cookie_name(request: Request) -> str:
+    return SECURE_HOME_COOKIE if request.url.scheme == "https" else PLAIN_HOME_COOKIE
+
+
+def home_of(request: Request) -> HomeSession | None:
+    """The household's browser that asks; None: it is nobody's, or asks outside the family's pages."""
+    home: HomeSession | None = getattr(request.state, "utaa_home", None)
+    return home
+
+
 async def _who(request: Request) -> tuple[Actor, Known | None]:
     if hasattr(request.state, "utaa_who"):
         found: tuple[Actor, Known | None] = request.state.utaa_who
@@ -161,13 +178,36 @@ async def _known(request: Request) -> Known | None:
         return known
     if request.method not in _SAFE_METHODS and request.headers.get("Sec-Fetch-Site") == "cross-site":
         raise CsrfMissing
-    cookie = request.cookies.get(cookie_name(request))
-    known = await identity(request).known_by_session(cookie) if cookie else None
+    if request.url.path == _HOME or request.url.path.startswith(_HOME + "/"):
+        known = await _resident(request)
+    else:
+        cookie = request.cookies.get(cookie_name(request))
+        known = await identity(request).known_by_session(cookie) if cookie else None
     if known is not None and request.method not in _SAFE_METHODS:
         sent = request.headers.get(CSRF_HEADER, "") or await _csrf_of_form(request)
         if known.csrf is None or not same_secret(sent, known.csrf):
             raise CsrfMissing
     return known
+
+
+async def _resident(request: Request) -> Known | None:
+    """A family on its own pages: the right to this one household and nothing else."""
+    cookie = request.cookies.get(home_cookie_name(request))
+    if not cookie:
+        return None
+    city = rooms(request)
+    now_us = city.clock.now_us()
+    async with city.database.read() as session:
+        home = await residents.known(session, cookie, now_us)
+    if home is None:
+        return None
+    if residents.needs_touch(home, now_us):
+        async with city.database.write() as session:
+            await residents.touch(session, home, now_us)
+    request.state.utaa_home = home
+    grant = Grant("resident", household_id=home.household_id)
+    actor = Actor(f"home:{home.household_id}", "household", (grant,))
+    return Known(actor, "", "mn", home.expires_us, home.csrf)
 
 
 async def _csrf_of_form(request: Request) -> str:

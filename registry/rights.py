@@ -19,6 +19,7 @@ ActorKind = Literal["staff", "service", "household", "system", "open"]
 Role = Literal[
     "administrator", "registrar", "approver", "technician", "duty", "auditor",
     "dispatch",  # a dispatch centre's own system
+    "resident",  # a family on its own page; only a link to that page gives it
     "open",
 ]  # fmt: skip
 Action = Literal[
@@ -55,6 +56,7 @@ Action = Literal[
     "duplicate.read", "duplicate.decide",
     "fibre.read", "fibre.write",
     "fibre.work",  # announce planned work to the homes it affects, and end it
+    "home.use",  # a family's own page: look, answer, change how one is reached
     # what happens
     "reading.read", "incident.read", "incident.acknowledge", "incident.resolve",
     "cap.read",  # messages for dispatch, which hold opened addresses
@@ -66,8 +68,10 @@ Action = Literal[
 ]  # fmt: skip
 ROLE_NAMES: Final[tuple[Role, ...]] = get_args(Role)
 ACTIONS: Final[tuple[Action, ...]] = get_args(Action)
-#: Roles that can be granted to somebody; ``open`` is everybody's.
-GRANTABLE: Final[tuple[Role, ...]] = tuple(role for role in ROLE_NAMES if role != "open")
+#: Roles that can be granted to somebody; ``open`` is everybody's, ``resident`` comes with a link.
+GRANTABLE: Final[tuple[Role, ...]] = tuple(
+    role for role in ROLE_NAMES if role not in ("open", "resident")
+)
 
 _OPEN: Final[frozenset[Action]] = frozenset(
     {"health.read", "session.open", "openapi.read", "page.read", "unit.read", "report.send",
@@ -87,7 +91,7 @@ _LOOK: Final[frozenset[Action]] = _SIGNED_IN | {
 ROLES: Final[dict[Role, frozenset[Action]]] = {
     "administrator": frozenset(ACTIONS) - {
         "household.open", "cap.read", "camera.evidence.read", "camera.open", "organisation.open",
-        "licence.open", "request.open", "khur.ask",
+        "licence.open", "request.open", "khur.ask", "home.use",
     },
     "registrar": _LOOK | {
         "import.read", "import.write", "register.export", "duplicate.decide",
@@ -117,6 +121,7 @@ ROLES: Final[dict[Role, frozenset[Action]]] = {
         "inspection.write", "finding.verify", "import.read", "register.export",
     },
     "dispatch": _SIGNED_IN | {"cap.read"},
+    "resident": _OPEN | {"home.use"},
     "open": _OPEN,
 }  # fmt: skip
 
@@ -134,19 +139,23 @@ class Forbidden(Exception):
 
 @dataclass(frozen=True)
 class Grant:
-    """A role, everywhere or inside one administrative unit or organisation (inside both if both)."""
+    """A role, everywhere or inside one unit, organisation or household (inside all that are named)."""
 
     role: Role
     unit_code: str | None = None
     organisation_id: str | None = None
+    household_id: str | None = None
 
     @property
     def bounded(self) -> bool:
-        return self.unit_code is not None or self.organisation_id is not None
+        bounds = (self.unit_code, self.organisation_id, self.household_id)
+        return any(bound is not None for bound in bounds)
 
     def reaches(self, place: Place) -> bool:
         """Whether an object at this place lies inside the grant's bounds."""
         if self.unit_code is not None and not (place.unit_code or "").startswith(self.unit_code):
+            return False
+        if self.household_id is not None and place.household_id != self.household_id:
             return False
         return self.organisation_id is None or place.organisation_id == self.organisation_id
 
@@ -157,6 +166,7 @@ class Place:
 
     unit_code: str | None = None
     organisation_id: str | None = None
+    household_id: str | None = None
 
 
 @dataclass(frozen=True)

@@ -25,15 +25,16 @@ from registry.rights import (
 )
 
 #: The whole decision written down a second time, by hand: a row an action, a letter a role.
-#: A administrator, R registrar, P approver, T technician, D duty, U auditor, O anybody.
+#: A administrator, R registrar, P approver, T technician, D duty, U auditor, H resident, X dispatch,
+#: O anybody.
 MATRIX = {
-    "health.read": "ARPTDUO",
-    "session.open": "ARPTDUO",
-    "openapi.read": "ARPTDUO",
-    "page.read": "ARPTDUO",
-    "unit.read": "ARPTDUO",
-    "me.read": "ARPTDU",
-    "session.close": "ARPTDU",
+    "health.read": "ARPTDUHXO",
+    "session.open": "ARPTDUHXO",
+    "openapi.read": "ARPTDUHXO",
+    "page.read": "ARPTDUHXO",
+    "unit.read": "ARPTDUHXO",
+    "me.read": "ARPTDUX",
+    "session.close": "ARPTDUX",
     "live.read": "ARPTDU",
     "site.read": "ARPTDU",
     "site.write": "AR",
@@ -63,7 +64,7 @@ MATRIX = {
     "inspection.write": "ARU",
     "finding.fix": "ART",
     "finding.verify": "ARPU",
-    "request.send": "ARPTDUO",
+    "request.send": "ARPTDUHXO",
     "request.read": "ARPTDU",
     "request.write": "ARD",
     "request.open": "RD",
@@ -83,10 +84,26 @@ MATRIX = {
     "audit.read": "AU",
     "metrics.read": "ATDU",
     "doctor.read": "ATDU",
+    "report.send": "ARPTDUHXO",
+    "search.read": "ARPTDU",
+    "view.write": "ARPTDU",
+    "import.read": "ARU",
+    "import.write": "AR",
+    "register.export": "ARU",
+    "duplicate.read": "ARPTDU",
+    "duplicate.decide": "AR",
+    "fibre.read": "ARPTDU",
+    "fibre.write": "ART",
+    "fibre.work": "ARD",
+    "cap.read": "DX",
+    "camera.health.read": "ARPTDU",
+    "camera.evidence.read": "TD",
+    "home.use": "H",
 }
 LETTERS = {
     "administrator": "A", "registrar": "R", "approver": "P", "technician": "T", "duty": "D",
-    "auditor": "U", "open": "O",
+    "auditor": "U", "resident": "H", "dispatch": "X",
+    "open": "O",
 }  # fmt: skip
 
 
