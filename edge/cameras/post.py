@@ -268,7 +268,11 @@ def _client(broker: dict[str, Any]) -> aiomqtt.Client:
         password = Path(broker["password_file"]).read_text(encoding="utf-8").strip()
     tls = None
     if broker.get("tls"):
-        tls = aiomqtt.TLSParameters(ca_certs=broker.get("ca_file"))
+        tls = aiomqtt.TLSParameters(
+            ca_certs=broker.get("ca_file"),
+            certfile=broker.get("cert_file"),
+            keyfile=broker.get("key_file"),
+        )
     return aiomqtt.Client(
         broker["host"], broker["port"], username=broker.get("username"), password=password,
         tls_params=tls, logger=logging.getLogger("edge.cameras.mqtt"),

@@ -273,7 +273,7 @@ class Watchman:
         depth, look = self.wanted(camera, now)
         probed = await self._prober.probe(
             Request(
-                id=0, url=camera.url, depth=depth, watch_s=6.0 if depth == "film" else 1.5,
+                id=0, url=camera.url, depth=depth, watch_s=6.0 if depth == "film" else 2.5,
                 total_s=16.0 if depth == "film" else 6.0, packet_s=3.0, want_picture=look,
             )
         )  # fmt: skip
@@ -302,7 +302,11 @@ class Watchman:
         changes = self._take(
             camera,
             from_probe(
-                probed, camera.settings.registered, at_us, repeated=repeated, findings=camera.findings
+                probed,
+                camera.settings.registered,
+                at_us,
+                repeated=repeated,
+                findings=[*camera.findings, *_of_the_picture(camera.verdict)],
             ),
         )
         standing = camera.state.facts.get("changing")
@@ -469,6 +473,11 @@ class Watchman:
         for names, transition in ((said.lost, "raise"), (said.back, "clear")):
             for name in names:
                 self._report(Report(name, None, "camera_offline", transition=transition))
+
+
+def _of_the_picture(verdict: str | None) -> tuple[str, ...]:
+    """What is wrong with a picture and concerns neither light, nor focus, nor place."""
+    return (f"its picture is {verdict}",) if verdict in ("noisy", "colour_lost") else ()
 
 
 def shown(camera: Camera) -> dict[str, Any]:

@@ -122,7 +122,7 @@ def test_the_file_has_the_passwords_and_the_city_what_is_registered(tmp_path: Pa
     ("text", "mode", "says"),
     [("", 0o644, "chmod 600"), ("[[camera]]\n", 0o600, "camera 1: expected name or id"),
      ('[[camera]]\nname="a"\nurl="ftp://x"\n', 0o600, "camera 1: url: expected rtsp"),
-     ('[[camera]]\nname="a"\npasword="hush"\n', 0o600, "unknown field"), 
+     ('[[camera]]\nname="a"\npasword="hush"\n', 0o600, "unknown field"),
      ("hush = [", 0o600, "no TOML")],
 )  # fmt: skip
 def test_a_bad_file_is_one_line_that_repeats_no_secret(

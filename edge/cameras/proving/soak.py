@@ -9,6 +9,7 @@ the same weather, light and place, other traffic, grain, tremble. All four fault
 
 From A false alarms in N first looks: A / N · looks a year. A camera is looked at each 600 s, and once
 more for each suspicion, for which a fifth is added. The interval is Poisson's (exact, 95 %, one-sided).
+Five first looks share a spell of weather, as looks in life do, so they are worth less than five.
 What it leaves out: real fog and real snow, a camera that ages, and looks that hang together
 over hours: one spell of bad weather may count several times here, and would be one alarm in life.
 Every scene is one line of a progress file, so that it can be stopped and resumed.
@@ -39,7 +40,9 @@ from edge.cameras.watchman import SUDDEN
 
 #: Seeds of scenes that neither tune nor test.
 FIRST_SCENE: Final = 200_000
-LOOKS: Final = 40
+#: Spells of weather of a scene, and first looks within ten minutes of each.
+SPELLS: Final = 8
+LOOKS: Final = 5
 REFERENCES: Final = 16
 FOLLOWING: Final = 3
 #: Looks of a camera's year by the schedule, and the share that suspicions add.
@@ -88,21 +91,29 @@ def live(seed: int, by: str) -> SceneResult:
     ]
     learnt = Judge([plan.reference_of(scene, moment) for moment in day], model)
     faulty, alarms, verdicts = 0, 0, Counter[str]()
-    for _ in range(LOOKS):
-        moment = moment_of(rng, has_infrared=infrared, hours=(0.0, 24.0))
-        recent = [_picture(rng, scene, _earlier(rng, scene, moment, n)) for n in (1, 2)]
+    for _ in range(SPELLS):
+        spell = moment_of(rng, has_infrared=infrared, hours=(0.0, 24.0))
+        recent = [_picture(rng, scene, _earlier(rng, scene, spell, n)) for n in (1, 2)]
         judge = learnt.beside(recent)
-        verdict = judge.judge(_picture(rng, scene, moment), threshold=SUDDEN).verdict
-        if verdict == "ok":
-            continue
-        faulty += 1
-        verdicts[verdict] += 1
-        following = (_later(rng, moment, n) for n in range(1, FOLLOWING + 1))
-        alarms += all(
-            judge.judge(_picture(rng, scene, m), threshold=SUDDEN).verdict != "ok" for m in following
-        )
+        for minute in range(LOOKS):
+            moment = _later(rng, spell, minute * 120.0)
+            verdict = judge.judge(_picture(rng, scene, moment), threshold=SUDDEN).verdict
+            if verdict == "ok":
+                continue
+            faulty += 1
+            verdicts[verdict] += 1
+            following = (_later(rng, moment, 14.0 * n) for n in range(1, FOLLOWING + 1))
+            alarms += all(
+                judge.judge(_picture(rng, scene, m), threshold=SUDDEN).verdict != "ok"
+                for m in following
+            )
     return SceneResult(
-        scene=seed, looks=LOOKS, faulty=faulty, alarms=alarms, verdicts=dict(verdicts), program=by
+        scene=seed,
+        looks=SPELLS * LOOKS,
+        faulty=faulty,
+        alarms=alarms,
+        verdicts=dict(verdicts),
+        program=by,
     )
 
 
@@ -124,10 +135,10 @@ def _earlier(rng: np.random.Generator, scene: Scene, moment: Moment, number: int
     return Moment(**values)
 
 
-def _later(rng: np.random.Generator, moment: Moment, number: int) -> Moment:
-    """The same weather 14 s later."""
+def _later(rng: np.random.Generator, moment: Moment, after_s: float) -> Moment:
+    """The same weather so much later."""
     values = {name: getattr(moment, name) for name in Moment.__dataclass_fields__}
-    values |= {"hour": (moment.hour + number * 14 / 3600) % 24, "seed": int(rng.integers(0, 2**31)),
+    values |= {"hour": (moment.hour + after_s / 3600) % 24, "seed": int(rng.integers(0, 2**31)),
                "traffic": int(rng.integers(0, 7))}  # fmt: skip
     return Moment(**values)
 
