@@ -20,6 +20,7 @@ from sqlalchemy import Connection, inspect, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 import gateway.cameras.models  # noqa: F401  # its tables belong to the metadata
+import registry.accounts.models
 import registry.cameras.models  # its tables belong to the metadata
 import registry.costs.models
 import registry.duplicates.models

@@ -184,18 +184,22 @@ class LoginSession(Base):
     token_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
     person_id: Mapped[str] = mapped_column(ForeignKey("person.id", ondelete="CASCADE"), index=True)
     csrf: Mapped[str] = mapped_column(String(64))
+    #: the address it was opened from, for its owner to recognise
+    origin: Mapped[str] = mapped_column(String(100), default="", server_default="")
     created_us: Mapped[int] = mapped_column(BigInteger)
     used_us: Mapped[int] = mapped_column(BigInteger)
     expires_us: Mapped[int] = mapped_column(BigInteger)
 
 
 class ApiToken(Base):
-    """A machine's key: scoped to roles, expiring, stored as a hash."""
+    """A machine's key: scoped to roles, perhaps in one unit or organisation; expiring, a hash."""
 
     __tablename__ = "api_token"
     token_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
     name: Mapped[str] = mapped_column(String(100))
     roles: Mapped[list[str]] = mapped_column(JSON)
+    unit_code: Mapped[str | None] = mapped_column(String(20))
+    organisation_id: Mapped[str | None] = mapped_column(_ID)
     created_us: Mapped[int] = mapped_column(BigInteger)
     expires_us: Mapped[int] = mapped_column(BigInteger)
     revoked_us: Mapped[int | None] = mapped_column(BigInteger)
