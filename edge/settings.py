@@ -39,6 +39,10 @@ class BrokerSettings(BaseModel):
     password_file: Path | None = Field(default=None, description="file whose only line is the password")
     tls: bool = Field(default=False, description="speak TLS and check the broker's certificate")
     ca_file: Path | None = Field(default=None, description="certificates to trust; unset: the system's")
+    cert_file: Path | None = Field(
+        default=None, description="with tls: this agent's certificate ('utaa ca issue site NAME')"
+    )
+    key_file: Path | None = Field(default=None, description="and its private key")
 
 
 class SourceSettings(BaseModel):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-import ssl
 import threading
 from collections import Counter
 
@@ -24,6 +23,7 @@ from edge.settings import BrokerSettings, EdgeSettings
 from edge.sources import Router, build, read_options
 from edge.spool import DataFolder, Room, Spool, SpoolFull, Written
 from edge.spool.thinning import RULE
+from edge.tls import TlsFiles
 from edge.wire.cameras import Watch
 from edge.wire.clock import US_PER_S, Clock
 from edge.wire.messages import Heartbeat
@@ -316,17 +316,16 @@ def _address(settings: BrokerSettings) -> BrokerAddress:
     password = None
     if settings.password_file is not None:
         password = settings.password_file.read_text(encoding="utf-8").strip()
-    context = None
+    files = None
     if settings.tls:
-        context = ssl.create_default_context(
-            cafile=str(settings.ca_file) if settings.ca_file is not None else None
-        )
+        files = TlsFiles(settings.ca_file, settings.cert_file, settings.key_file)
+        files.context()  # a missing file stops the start, not the first connection
     return BrokerAddress(
         host=settings.host,
         port=settings.port,
         username=settings.username,
         password=password,
-        tls=context,
+        tls=files,
     )
 
 

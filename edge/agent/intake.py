@@ -12,6 +12,7 @@ import contextlib
 import os
 import random
 import select
+import ssl
 import threading
 import time
 from collections import deque
@@ -103,6 +104,7 @@ class Intake:
         self._on_committed = committed
         self._on_failed = failed
         self._linger_s = linger_s
+        self._tls: ssl.SSLContext | None = None
         self._client = self._new_client(client_id)
         self._unacknowledged: list[int] = []
         self._taken = 0
@@ -344,13 +346,16 @@ class Intake:
         if self._broker.username is not None:
             client.username_pw_set(self._broker.username, self._broker.password)
         if self._broker.tls is not None:
-            client.tls_set_context(self._broker.tls)
+            self._tls = self._broker.tls.context()
+            client.tls_set_context(self._tls)
         return client
 
     def _connect_if_due(self) -> None:
         if self._connected or time.monotonic() < self._next_try_s:
             return
         try:
+            if self._tls is not None and self._broker.tls is not None:
+                self._broker.tls.refresh(self._tls)
             self._client.connect(self._broker.host, self._broker.port, keepalive=KEEPALIVE_S)
         except (OSError, ValueError) as error:
             self._lost(str(error))

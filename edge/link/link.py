@@ -16,7 +16,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-import ssl
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from edge.link.line import Line
 from edge.link.listing import PARTS_WINDOW, Listing
 from edge.link.window import EVENTS_RESEND_CAP_S, Window
 from edge.spool import PendingEvent, Spool, SpoolFull
+from edge.tls import TlsFiles
 from edge.wire import topics
 from edge.wire.clock import Clock
 from edge.wire.errors import WireError
@@ -95,7 +95,7 @@ class BrokerAddress:
     port: int = 1883
     username: str | None = None
     password: str | None = None
-    tls: ssl.SSLContext | None = None
+    tls: TlsFiles | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -260,7 +260,7 @@ class Link:
             self._broker.port,
             username=self._broker.username,
             password=self._broker.password,
-            tls_context=self._broker.tls,
+            tls_context=self._broker.tls.context() if self._broker.tls else None,
             identifier=f"{self._site}-{lane}",
             clean_session=True,
             will=will,

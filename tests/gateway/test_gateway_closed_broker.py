@@ -19,9 +19,17 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
+from sqlalchemy import func, select
 from typer.testing import CliRunner
 
-from edge.wire.topics import DOWNLINK_LEAVES, INGEST_GROUP, ingest_filter, site_topic
+from alerts.models import AlarmRecord
+from edge.wire.topics import (
+    DOWNLINK_LEAVES,
+    INGEST_GROUP,
+    detector_topic,
+    ingest_filter,
+    site_topic,
+)
 from gateway.broker.ca import KINDS, Authority, CaError, utc_now, write_bundle
 from gateway.broker.commands import broker as broker_commands
 from gateway.broker.commands import ca as ca_commands
@@ -30,6 +38,9 @@ from gateway.broker.control import ControlError, Door, bring
 from gateway.broker.files import CertificateProblem, TlsFiles
 from gateway.broker.rules import first_file, steps, wanted
 from gateway.ingest.inbox import BrokerAddress, Inbox
+from gateway.settings import load_settings
+from tests.edge.conftest import AgentProcess
+from tests.gateway.test_gateway_worker import working
 from tests.servers import until
 from utaa.servers import LOCALHOST, Mosquitto
 
@@ -189,6 +200,50 @@ async def test_a_gateway_shows_its_renewed_certificate_without_a_restart(closed:
             assert [each.payload for each in await inbox.take(10, 1000)] == [b"smoke"]
     finally:
         await inbox.stop()
+
+
+async def test_a_sites_alarms_arrive_through_a_rotation_of_its_certificate(
+    closed: ClosedBroker, own_mosquitto: Callable[..., Coroutine[Any, Any, Mosquitto]], tmp_path: Path
+) -> None:
+    city_files, site_files = closed.certificate("gateway", "g1"), closed.certificate("site", "s1")
+    await closed.sync()
+    at_home = await own_mosquitto()
+    settings = load_settings(
+        data_dir=tmp_path / "city", broker_url=f"mqtts://{LOCALHOST}:{closed.server.port}",
+        broker_ca_file=city_files.ca, broker_cert_file=city_files.cert, broker_key_file=city_files.key,
+    )  # fmt: skip
+    tls = {
+        "UTAA_EDGE_CITY_BROKER__TLS": "true",
+        "UTAA_EDGE_CITY_BROKER__CA_FILE": str(site_files.ca),
+        "UTAA_EDGE_CITY_BROKER__CERT_FILE": str(site_files.cert),
+        "UTAA_EDGE_CITY_BROKER__KEY_FILE": str(site_files.key),
+    }
+    agent = AgentProcess(site="s1", port=at_home.port, data=tmp_path / "spool")
+    async with working(settings) as (city, _worker):
+
+        async def raised(count: int) -> bool:
+            async with city.database.read() as session:
+                return (await session.scalar(select(func.count()).select_from(AlarmRecord))) == count
+
+        async def smoke(address: str) -> None:
+            async with aiomqtt.Client(LOCALHOST, at_home.port) as device:
+                payload = json.dumps({"smoke_alarm": True})
+                await device.publish(detector_topic(address, "reading"), payload, qos=1)
+
+        agent.start("--city-broker", f"{LOCALHOST}:{closed.server.port}", **tls)
+        try:
+            await until(lambda: "intake.connected" in agent.log(), "the agent listens")
+            await smoke("kitchen")
+            await until(lambda: raised(1), "the first alarm in the city")
+            old = next(each for each in closed.authority.issued() if each.kind == "site")
+            closed.files_of("site", "s1", "site-s1")
+            await closed.sync()
+            closed.authority.revoke(old.identity, utc_now(), "renewed")
+            await closed.sync()
+            await smoke("bedroom")
+            await until(lambda: raised(2), "the alarm after the rotation")
+        finally:
+            agent.kill()
 
 
 async def test_nobody_comes_in_without_a_certificate_of_ours(closed: ClosedBroker) -> None:
