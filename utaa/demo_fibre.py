@@ -30,9 +30,27 @@ def operations() -> list[dict[str, Any]]:
     lon, lat = _AT
     made: list[dict[str, Any]] = [
         {"do": "node", "id": "POP-1", "kind": "pop", "lon": lon, "lat": lat},
-        {"do": "node", "id": "CAB-1", "kind": "cabinet", "lon": lon + 0.004, "lat": lat + 0.001},
-        {"do": "node", "id": "CAB-2", "kind": "cabinet", "lon": lon + 0.009, "lat": lat + 0.002},
-        {"do": "node", "id": "SCHOOL", "kind": "building", "lon": lon + 0.0095, "lat": lat + 0.0025},
+        {
+            "do": "node",
+            "id": "CAB-1",
+            "kind": "cabinet",
+            "lon": _at(lon + 0.004),
+            "lat": _at(lat + 0.001),
+        },
+        {
+            "do": "node",
+            "id": "CAB-2",
+            "kind": "cabinet",
+            "lon": _at(lon + 0.009),
+            "lat": _at(lat + 0.002),
+        },
+        {
+            "do": "node",
+            "id": "SCHOOL",
+            "kind": "building",
+            "lon": _at(lon + 0.0095),
+            "lat": _at(lat + 0.0025),
+        },
         {"do": "route", "id": "R-1", "a": "POP-1", "b": "CAB-1", "trench": "T-1"},
         {"do": "route", "id": "R-2", "a": "CAB-1", "b": "CAB-2", "trench": "T-2"},
         {"do": "route", "id": "R-3", "a": "CAB-2", "b": "SCHOOL", "trench": "T-3"},
@@ -67,7 +85,7 @@ def _cabinet(number: int, routes: list[str]) -> list[dict[str, Any]]:
         pole, onu = f"P-{number}-{place}", f"ONU-{number}-{place}"
         away = 0.0003 * place
         made += [
-            {"do": "node", "id": pole, "kind": "pole", "lon": lon - away, "lat": lat + away},
+            {"do": "node", "id": pole, "kind": "pole", "lon": _at(lon - away), "lat": _at(lat + away)},
             {"do": "route", "id": f"R-{pole}", "a": cabinet, "b": pole, "install": "aerial"},
             _cable(f"K-{pole}", cabinet, [f"R-{pole}"]),
             {"do": "equipment", "id": onu, "node": pole, "kind": "onu", "ports": 1},
@@ -76,6 +94,11 @@ def _cabinet(number: int, routes: list[str]) -> list[dict[str, Any]]:
             {"do": "endpoint", "kind": "camera", "ref": f"cam-{number}-{place}", "equipment": onu},
         ]
     return made
+
+
+def _at(degrees: float) -> float:
+    """To the centimetre, as surveyors write it."""
+    return round(degrees, 7)
 
 
 def _cable(name: str, a: str, routes: list[str]) -> dict[str, Any]:

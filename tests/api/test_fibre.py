@@ -1,0 +1,180 @@
+"""The fibre plant through the API: changed, traced, asked, imported, exported, printed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from registry.fibre.operations import check_all, operations_of
+from registry.fibre.plant import Plant
+from registry.fibre.whole import operations_from
+from utaa import demo_fibre
+
+BOTH = pytest.mark.parametrize(
+    "city_url", ["sqlite", pytest.param("postgres", marks=pytest.mark.servers)], indirect=True
+)
+
+URL = "https://city.test/api/v1/fibre"
+
+
+@asynccontextmanager
+async def _built(door: Any) -> AsyncIterator[Any]:
+    async with await door.machine(["registrar", "duty"]) as client:
+        answer = await client.post(f"{URL}/changes", json={"operations": demo_fibre.operations()})
+        assert answer.status_code == 200, answer.text
+        yield client
+
+
+@BOTH
+async def test_a_plant_is_entered_traced_and_asked(door) -> None:
+    async with _built(door) as client:
+        said = (await client.get(f"{URL}/trace", params={"end": "ONU-2-3/1/front"})).json()
+        assert [hop["kind"] for hop in said["hops"]][-1] == "device"
+        assert said["budget"]["verdict"] == "ok"
+        svg = await client.get(f"{URL}/trace", params={"end": "ONU-2-3/1/front", "format": "svg"})
+        assert svg.headers["content-type"].startswith("image/svg+xml")
+        lost = (await client.get(f"{URL}/impact", params={"element": demo_fibre.TRENCH})).json()
+        assert (lost["cameras"], lost["sites"]) == (8, 1)
+        assert lost["subjects"][0]["subject"] == f"site:{demo_fibre.SCHOOL}"  # the most critical first
+        names = [each["subject"] for each in lost["subjects"]]
+        found = (await client.post(f"{URL}/locate", json={"lost": names})).json()
+        assert found["causes"][0]["sections"][0]["elements"][0] == demo_fibre.TRENCH
+        ways = (await client.get(f"{URL}/redundancy", params={"kind": "camera"})).json()
+        assert ways["on_a_single_way"] == 16
+        paper = await client.get(f"{URL}/nodes/CAB-2/splice-plan", params={"format": "pdf"})
+        assert paper.content.startswith(b"%PDF")
+        free = (await client.get(f"{URL}/free-way", params={"a": "POP-1", "b": "CAB-2"})).json()
+        assert [leg["strand"] for leg in free["legs"]] == [2]
+        place = await client.post(f"{URL}/otdr?end=F-2/1/A&distance_m=500")
+        assert place.json()["place"]["unit"] == demo_fibre.TRENCH
+
+
+async def test_changes_are_taken_whole_or_not_at_all_and_a_dry_run_takes_nothing(door) -> None:
+    async with _built(door) as client:
+        version = (await client.get(f"{URL}/summary")).json()["version"]
+        wrong = [
+            {"do": "node", "id": "NEW", "kind": "pole", "lon": 106.9, "lat": 47.9},
+            {"do": "joint", "kind": "splice", "a": "F-1/1/B", "b": "F-1/2/B"},
+            {"do": "cable", "id": "SHORT", "type": "G652-2", "a": "POP-1", "routes": ["R-1"],
+             "sheath_m": 5},
+        ]  # fmt: skip
+        answer = await client.post(f"{URL}/changes", json={"operations": wrong})
+        assert answer.status_code == 422
+        fields = {each["field"]: each["detail"] for each in answer.json()["errors"]}
+        assert fields["operations.1"].startswith("end_in_use: ")
+        assert "too_short: cable SHORT: 5.0 m of sheath" in fields["operations.2"]
+        strange = await client.post(f"{URL}/changes", json={"operations": [{"do": "explode"}]})
+        assert strange.status_code == 422
+        dry = await client.post(f"{URL}/changes", json={"operations": wrong[:1], "dry_run": True})
+        assert dry.json() == {"taken": 1, "dry_run": True, "version": version, "notes": []}
+        assert (await client.get(f"{URL}/summary")).json()["version"] == version
+
+
+@pytest.mark.parametrize("format", ["geojson", "xlsx", "ofds"])
+async def test_what_is_exported_is_imported_into_an_empty_city(door, format: str) -> None:
+    async with _built(door) as client:
+        content = (await client.get(f"{URL}/exports/{format}")).content
+        again = await client.post(f"{URL}/imports/{format}?dry_run=true", content=content)
+        if format == "xlsx":  # a workbook says what is to be entered: all of it is there already
+            assert again.status_code == 422
+            assert "name_taken" in again.text
+        else:
+            assert again.json()["taken"] == 0
+    city = Plant()
+    if format == "xlsx":
+        from registry.fibre.whole import read_workbook
+
+        said = read_workbook(content)
+    else:
+        from registry.fibre.geojson import read_features, read_ofds
+
+        said, notes = (read_features if format == "geojson" else read_ofds)(content, city)
+        assert notes == []
+    check_all(city, operations_of(said))
+    own = Plant()
+    check_all(own, operations_of(demo_fibre.operations()))
+    assert city.nodes == own.nodes
+    assert {r: each.now.length_m for r, each in city.routes.items()} == pytest.approx(
+        {r: each.now.length_m for r, each in own.routes.items()}
+    )
+    if format != "ofds":
+        assert set(city.cables) == set(own.cables)
+    if format == "xlsx":
+        assert _joints(city) == _joints(own)
+
+
+def _joints(plant: Plant) -> list[tuple[str, str, str]]:
+    return [(o["kind"], o["a"], o["b"]) for o in operations_from(plant) if o["do"] == "joint"]
+
+
+async def test_lengths_that_a_line_contradicts_are_told_and_bad_files_refused(door) -> None:
+    async with _built(door) as client:
+        content = (await client.get(f"{URL}/exports/geojson")).json()
+        route = next(f for f in content["features"] if f["properties"]["layer"] == "route")
+        route["properties"] |= {"id": "R-LONG", "length_m": 5000.0}
+        answer = await client.post(
+            f"{URL}/imports/geojson", content=json.dumps({"features": [route]}).encode()
+        )
+        assert answer.json()["dry_run"] is True
+        assert answer.json()["notes"][0].startswith("R-LONG: 5000.0 m in the file")
+        for body in (b"", b"{", b"[]", b'{"features": [{}]}', b'{"features": [1]}'):
+            assert (await client.post(f"{URL}/imports/geojson", content=body)).status_code == 422
+            assert (await client.post(f"{URL}/imports/xlsx", content=body)).status_code == 422
+
+
+async def test_an_editable_loss_needs_its_source(door) -> None:
+    async with _built(door) as client:
+        before = (await client.get(f"{URL}/trace", params={"end": "ONU-2-3/1/front"})).json()["budget"]
+        bad = await client.put(f"{URL}/losses/connector_db", json={"value": 0.2, "source": ""})
+        assert bad.status_code == 422
+        good = await client.put(f"{URL}/losses/connector_db", json={"value": 0.2, "source": "measured"})
+        assert good.status_code == 204
+        after = (await client.get(f"{URL}/trace", params={"end": "ONU-2-3/1/front"})).json()["budget"]
+        assert before["loss_db"] - after["loss_db"] == pytest.approx(
+            0.3 * before["connectors"], abs=0.02
+        )
+        assert (
+            await client.put(f"{URL}/losses/luck_db", json={"value": 1, "source": "x"})
+        ).status_code == 404
+
+
+async def test_a_service_is_traced_when_it_is_entered_and_lives_by_its_table(door) -> None:
+    async with _built(door) as client:
+        body = {
+            "id": "SV-1", "a_end": "ONU-2-3/1/front", "z_end": "OLT/2/front", "wavelength_nm": 1310,
+            "monthly_cost_mnt": 250_000,
+        }  # fmt: skip
+        made = (await client.post(f"{URL}/services", json=body)).json()
+        assert made["verdict"] == "ok"
+        assert made["calculated_loss_db"] > 10
+        wrong = await client.post(
+            f"{URL}/services", json={**body, "id": "SV-2", "z_end": "OLT/1/front"}
+        )
+        assert wrong.status_code == 404
+        early = await client.post(f"{URL}/services/SV-1/status", json={"status": "faulty"})
+        assert early.status_code == 409
+        step = await client.post(
+            f"{URL}/services/SV-1/status", json={"status": "active", "measured_loss_db": 27.0}
+        )
+        assert step.json()["verdict"] == "tight"
+
+
+async def test_work_is_planned_announced_and_ended_by_those_who_may(door) -> None:
+    async with _built(door) as client:
+        body = {"title": "T-2", "elements": [demo_fibre.TRENCH], "starts_us": 10, "ends_us": 20}
+        backwards = await client.post(f"{URL}/works", json={**body, "ends_us": 5})
+        assert backwards.status_code == 422
+        nothing = await client.post(f"{URL}/works", json={**body, "elements": ["trench:T-99"]})
+        assert nothing.status_code == 404
+        work = (await client.post(f"{URL}/works", json=body)).json()
+        async with await door.machine(["technician"]) as technician:
+            refused = await technician.post(f"{URL}/works/{work['id']}/announce")
+            assert refused.status_code == 403
+        told = (await client.post(f"{URL}/works/{work['id']}/announce")).json()
+        assert (told["status"], told["cameras"], told["told"]) == ("announced", 8, 0)
+        assert (await client.post(f"{URL}/works/{work['id']}/announce")).status_code == 409
+        assert (await client.post(f"{URL}/works/{work['id']}/cancel")).json()["status"] == "cancelled"
