@@ -150,6 +150,7 @@ def in_parts(at: float, said: Said, chance: random.Random) -> list[tuple[float, 
     broken = chance.choices(single, k=chance.randrange(cut + 1))
     last_at = at + 10 * chance.random()
     return [
+        (at, single[0]),  # an epoch is met with the beginning of its first snapshot
         *((at + (last_at - at) * chance.random(), part) for part in (*broken, *single)),
         (last_at, said._replace(snapshot=listed[cut:])),
     ]
