@@ -106,8 +106,8 @@ def enter(core: Core, report: CameraReport, site: str) -> None:
 
 def _stand(core: Core, alarm: CameraAlarm) -> None:
     """Bring the book in line with what stands; a raise of what is raised says nothing new."""
-    raised = (alarm.detector, alarm.kind) in core.book.active
-    if raised == (alarm.transition == "raise"):
+    raised = core.book.active.get((alarm.detector, alarm.kind))
+    if (raised is not None) == (alarm.transition == "raise"):
         return
     core.enter(
         alarm.detector,

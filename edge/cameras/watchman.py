@@ -288,7 +288,8 @@ class Watchman:
                 camera.full_due_s = now + self.pace.full_s * self._chance.uniform(0.7, 1.0)
             if depth == "film":
                 camera.film_due_s, camera.stills = now + self.pace.film_s, 0
-                changes += self._take_film(camera, probed, at_us)
+                if not self._repeats(camera):  # a loop of film changes, and is frozen all the same
+                    changes += self._take_film(camera, probed, at_us)
             judged = look and probed.picture is not None and await self._judge(camera, probed, at_us)
             changes += judged or []
             if not look and suspicion is None:
@@ -298,7 +299,7 @@ class Watchman:
 
     def _take_probe(self, camera: Camera, probed: Probed, at_us: int) -> list[Change]:
         camera.hashes = [*camera.hashes, *probed.keyframe_hashes][-REPEATS:]
-        repeated = len(camera.hashes) == REPEATS and len(set(camera.hashes)) == 1
+        repeated = self._repeats(camera)
         changes = self._take(
             camera,
             from_probe(
@@ -315,6 +316,10 @@ class Watchman:
         if probed.outcome == "reachable" and by_bytes and not repeated:
             changes += self._take(camera, Observation(at_us, {"changing": True}, "new pictures"))
         return changes
+
+    @staticmethod
+    def _repeats(camera: Camera) -> bool:
+        return len(camera.hashes) == REPEATS and len(set(camera.hashes)) == 1
 
     def _take_film(self, camera: Camera, probed: Probed, at_us: int) -> list[Change]:
         if probed.film.get("groups", 0) < 2:
