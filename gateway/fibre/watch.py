@@ -43,8 +43,9 @@ _BACK_SHARE: Final = 0.1
 _SAME_SHARE: Final = 0.5
 #: Members named in an outage's row and homes in its incident; more are counted.
 _MAX_NAMED: Final = 5000
-#: Sections kept of a finding.
+#: Sections kept of a finding, and elements of a section.
 _SECTIONS: Final = 5
+_ELEMENTS: Final = 20
 
 
 @dataclass(frozen=True)
@@ -271,9 +272,10 @@ async def _homes(session: AsyncSession, sites: list[str]) -> list[str]:
 
 def _section(section: Section) -> dict[str, Any]:
     return {
-        "elements": list(section.elements[:20]), "confidence": round(section.confidence, 4),
-        "hits": section.hits, "misses": section.misses, "lost": section.lost, "point": section.point,
-        "planned": section.planned,
+        "elements": list(section.elements[:_ELEMENTS]),
+        "shares": [round(share, 4) for share in section.shares[:_ELEMENTS]],
+        "confidence": round(section.confidence, 4), "hits": section.hits, "misses": section.misses,
+        "lost": section.lost, "point": section.point, "planned": section.planned,
     }  # fmt: skip
 
 

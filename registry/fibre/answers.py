@@ -146,7 +146,8 @@ def _finding(finding: Finding) -> dict[str, Any]:
 
 def _section(section: Section) -> dict[str, Any]:
     return {
-        "elements": list(section.elements), "and_elements": list(section.and_elements),
+        "elements": list(section.elements), "shares": [round(share, 4) for share in section.shares],
+        "and_elements": list(section.and_elements),
         "more_elements": section.more_elements, "confidence": round(section.confidence, 4),
         "hits": section.hits, "misses": section.misses, "lost": section.lost, "point": section.point,
     }  # fmt: skip

@@ -300,7 +300,9 @@ def _locate_lines(said: dict[str, Any]) -> list[str]:
     for cause in said["causes"]:
         lines.append(f"explains {cause['explained']}:")
         for section in cause["sections"][:5]:
-            names = ", ".join(section["elements"][:6])
+            named = zip(section["elements"][:6], section["shares"], strict=False)
+            names = ", ".join(f"{name} ({100 * share:.0f} %)" for name, share in named)
+            names = names or ", ".join(section["elements"][:6])
             more = f" and {', '.join(section['and_elements'][:3])}" if section["and_elements"] else ""
             share = 100 * section["confidence"]
             lines.append(f"  {share:5.1f} %  {names}{more}  at {section['point']}")

@@ -35,7 +35,7 @@ from registry.fibre.network import Ints, Network
 _DIG_PER_KM: Final = 0.3
 _CABLE_PER_KM: Final = 0.03
 _NODE_PER_YEAR: Final = {
-    "pop": 0.5, "building": 0.5, "pole": 0.5, "cabinet": 0.1, "closure": 0.02, "manhole": 0.02,
+    "pop": 0.5, "building": 0.5, "pole": 0.5, "cabinet": 0.05, "closure": 0.02, "manhole": 0.02,
     "odf": 0.02,
 }  # fmt: skip
 _DEVICE_PER_YEAR: Final = {
@@ -94,6 +94,8 @@ class Section:
     #: the other side of a double cut in a ring
     and_elements: tuple[str, ...] = ()
     more_elements: int = 0
+    #: the part of ``confidence`` that each of ``elements`` has by its prior
+    shares: tuple[float, ...] = ()
 
     @property
     def cause(self) -> str:
@@ -242,6 +244,7 @@ class Locator:
                     int(hits[first]), int(misses[first]), int(self._sizes[risks[first]]),
                     any(int(risks[place]) in planned for place in places),
                     point_of(self.network, names), more_elements=max(0, len(names) - MAX_ELEMENTS),
+                    shares=tuple((weights[places[:MAX_ELEMENTS]] / total).tolist()),
                 )
             )  # fmt: skip
         return sorted(made, key=lambda section: -section.confidence)
