@@ -19,7 +19,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-import paho.mqtt.client as mqtt
 import structlog
 from paho.mqtt.enums import CallbackAPIVersion
 
@@ -106,7 +105,8 @@ class Intake:
         self._linger_s = linger_s
         self._tls: ssl.SSLContext | None = None
         self._client = self._new_client(client_id)
-        self._unacknowledged: list[int] = []
+        #: ids of the packets taken, as they are on the wire
+        self._unacknowledged: list[bytes] = []
         self._taken = 0
         self._since_s: float | None = None
         self._retry_s = 0.0
@@ -261,7 +261,7 @@ class Intake:
             if len(self._core.batch.readings) >= MOST_READINGS:
                 return False
             before = self._taken
-            if self._client.loop_read() != mqtt.MQTT_ERR_SUCCESS:
+            if not self._client.read_packet(self._hear):
                 return True
             if self._taken == before and not self._client.has_buffered():
                 return True
@@ -314,8 +314,7 @@ class Intake:
             self._core.counters["spool"]["thinned_readings"] += room.lost_readings
 
     def _acknowledge(self) -> None:
-        for mid in self._unacknowledged:
-            self._client.ack(mid, 1)
+        self._client.acknowledge(self._unacknowledged)
         self._unacknowledged.clear()
         self._taken = 0
         self._client.flush()
@@ -337,10 +336,8 @@ class Intake:
             clean_session=False,
             reconnect_on_failure=False,
         )
-        client.manual_ack_set(True)
         client.on_connect = self._handle_connect
         client.on_disconnect = self._handle_disconnect
-        client.on_message = self._handle_message
         if self._core.hub is not None:
             client.will_set(self._core.hub.status_topic, b"offline", qos=1, retain=True)
         if self._broker.username is not None:
@@ -368,8 +365,8 @@ class Intake:
             log.error("intake.refused", reason=str(reason))
             return
         self._pause_s = RECONNECT_FIRST_S
-        kept_s = REDELIVERY_S if flags.session_present else 0.0
-        self._redelivery_until_s = time.monotonic() + kept_s
+        kept = flags.session_present
+        self._redelivery_until_s = time.monotonic() + REDELIVERY_S if kept else 0.0
         self._core.hears(True)
         self._core.connected(True)
         self._subscribed = set()
@@ -400,24 +397,26 @@ class Intake:
         self._pause_s = min(self._pause_s * 2, RECONNECT_CAP_S)
         log.warning("intake.lost", error=why)
 
-    def _handle_message(self, _client: Any, _data: Any, message: mqtt.MQTTMessage) -> None:
+    def _hear(
+        self, topic: bytes, payload: bytes, packet_id: bytes, again: bool, retained: bool
+    ) -> None:
         self._taken += 1
-        self._begin_lingering()
-        if message.qos:
-            self._unacknowledged.append(message.mid)
+        if self._since_s is None:
+            self._since_s = time.monotonic()
+        if packet_id:
+            self._unacknowledged.append(packet_id)
         try:
-            topic = message.topic
+            message = RawMessage(topic.decode(), payload, retained, self._clock.now_us())
         except UnicodeDecodeError:
             self._core.counters["refused"]["unknown_topic"] += 1
             return
-        self._core.take(
-            RawMessage(topic, bytes(message.payload), bool(message.retain), self._clock.now_us()),
-            redelivered=self._is_redelivered(message),
-        )
+        # whether the broker may have given it to us before
+        redelivered = bool(packet_id) and (again or self._is_redelivering())
+        self._core.take(message, redelivered=redelivered)
 
-    def _is_redelivered(self, message: mqtt.MQTTMessage) -> bool:
-        """Whether the broker may have given it to us before."""
-        return bool(message.qos) and (message.dup or time.monotonic() < self._redelivery_until_s)
+    def _is_redelivering(self) -> bool:
+        """Whether the connection is so new that the broker may be giving us what it gave before."""
+        return self._redelivery_until_s > 0.0 and time.monotonic() < self._redelivery_until_s
 
     def _begin_lingering(self) -> None:
         if self._since_s is None:

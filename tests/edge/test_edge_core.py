@@ -445,8 +445,7 @@ def test_a_redelivery_is_known_by_its_mark_or_by_the_session_that_was_kept(
     monkeypatch.setattr(house.core, "take", take)
     flags = SimpleNamespace(session_present=session_kept)
     intake._handle_connect(None, None, flags, SimpleNamespace(is_failure=False), None)
-    message = SimpleNamespace(qos=qos, dup=dup, mid=1, topic="t", payload=b"{}", retain=False)
-    intake._handle_message(None, None, message)  # type: ignore[arg-type]
+    intake._hear(b"t", b"{}", b"\0\1" if qos else b"", dup, False)
     intake._close()
     assert taken == [expected]
 
