@@ -464,29 +464,46 @@ async def cover_site(
 async def _settle(session: AsyncSession, incident: Incident, now_us: int, policy: Policy) -> int:
     """Bring the incident's state in line with its alarms. Returns how many were told of a change."""
     await session.flush()
-    active, last_cleared_us = (
-        await session.execute(
-            select(
-                func.count().filter(
-                    AlarmRecord.cleared_us.is_(None),
-                    AlarmRecord.abandoned_us.is_(None),
-                    AlarmRecord.history.is_(False),
-                ),
-                func.max(func.coalesce(AlarmRecord.cleared_us, AlarmRecord.abandoned_us)),
-            ).where(AlarmRecord.incident_id == incident.id)
-        )
-    ).one()
+    active = await _has_lasting(session, incident)
     incident.version += 1
     if incident.subject_kind == "fibre":  # it ends when the cut is mended, which others see
         return 0
     if incident.state in _OPEN_STATES and not active:
+        last_cleared_us = await _last_cleared_us(session, incident)
         return await _all_clear(session, incident, last_cleared_us or now_us, now_us, policy)
     if incident.state == "all_clear" and active:
         return await _burn_again(session, incident, now_us, policy)
-    if incident.state == "all_clear" and last_cleared_us is not None:
-        incident.cleared_us = max(last_cleared_us, incident.raised_us)
+    if incident.state == "all_clear":
+        last_cleared_us = await _last_cleared_us(session, incident)
+        if last_cleared_us is not None:
+            incident.cleared_us = max(last_cleared_us, incident.raised_us)
     await session.flush()
     return 0
+
+
+async def _has_lasting(session: AsyncSession, incident: Incident) -> bool:
+    """Whether an alarm of it lasts; one look, however many thousand a site's incident holds."""
+    found = await session.scalar(
+        select(AlarmRecord.id)
+        .where(
+            AlarmRecord.incident_id == incident.id,
+            AlarmRecord.cleared_us.is_(None),
+            AlarmRecord.abandoned_us.is_(None),
+            AlarmRecord.history.is_(False),
+        )
+        .limit(1)
+    )
+    return found is not None
+
+
+async def _last_cleared_us(session: AsyncSession, incident: Incident) -> int | None:
+    """When the last of its alarms was over or given up; None: none was."""
+    of_it = AlarmRecord.incident_id == incident.id
+    cleared_us = await session.scalar(select(func.max(AlarmRecord.cleared_us)).where(of_it))
+    abandoned_us = await session.scalar(
+        select(func.max(AlarmRecord.abandoned_us)).where(of_it, AlarmRecord.cleared_us.is_(None))
+    )
+    return max((moment for moment in (cleared_us, abandoned_us) if moment is not None), default=None)
 
 
 async def _all_clear(

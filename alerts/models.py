@@ -32,7 +32,11 @@ class AlarmRecord(Base):
     """An alarm. The upper half is the edge's and only its events write it; the lower the city's."""
 
     __tablename__ = "alarm"
-    __table_args__ = (Index("ix_alarm_open", "site_id", "cleared_us"),)
+    __table_args__ = (
+        Index("ix_alarm_open", "site_id", "cleared_us"),
+        # whether an incident's alarm lasts, and when its last one ended, without reading all of them
+        Index("ix_alarm_incident", "incident_id", "cleared_us"),
+    )
     id: Mapped[str] = mapped_column(_ID, primary_key=True)
     site_id: Mapped[str] = mapped_column(String(63))
     epoch: Mapped[str] = mapped_column(_ID)
@@ -55,7 +59,7 @@ class AlarmRecord(Base):
     history: Mapped[bool] = mapped_column(Boolean, default=False)
     abandoned_us: Mapped[int | None] = mapped_column(BigInteger)
     abandoned_reason: Mapped[str | None] = mapped_column(String(300))
-    incident_id: Mapped[str | None] = mapped_column(ForeignKey("incident.id"), index=True)
+    incident_id: Mapped[str | None] = mapped_column(ForeignKey("incident.id"))
 
 
 class AlarmEpoch(Base):
