@@ -93,7 +93,9 @@ class CameraWatchSettings(BaseModel):
     onvif: bool = Field(
         default=True, description="ask cameras that have a password for name, serial number and time"
     )
-    threads: int = Field(default=16, ge=1, le=64, description="probes at once")
+    threads: int = Field(
+        default=0, ge=0, le=256, description="probes at once; 0: by the number of cameras, 16 to 128"
+    )
 
 
 class EdgeSettings(BaseSettings):

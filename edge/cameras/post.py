@@ -110,9 +110,13 @@ class Post:
         _, pace_of, watchman_of, prober_of = self._types
         wanted = CameraWatchSettings.model_validate(watch.settings)
         pace = pace_of(calm_s=wanted.interval_s).times(wanted.patience)
-        async with prober_of(threads=wanted.threads) as prober:
+        from edge.cameras.prober import probes_at_once
+
+        cameras = self.cameras(watch)
+        threads = wanted.threads or probes_at_once(len(cameras))
+        async with prober_of(threads=threads) as prober:
             self._watchman = watchman_of(
-                self.cameras(watch), prober, self._report, pace=pace, scale=wanted.patience
+                cameras, prober, self._report, pace=pace, scale=wanted.patience
             )
             self.take(watch)
             async with asyncio.TaskGroup() as group:

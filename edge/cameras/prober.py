@@ -34,6 +34,11 @@ GRACE_S = 3.0
 MAX_ANSWER_BYTES = 32 << 20
 
 
+def probes_at_once(cameras: int) -> int:
+    """How many probes may be under way: most of a probe is waiting for a keyframe, about a second."""
+    return min(max(16, cameras // 12), 128)
+
+
 class WorkerLost(Exception):
     """The worker ended while a probe was under way."""
 

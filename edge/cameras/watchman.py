@@ -53,7 +53,7 @@ PER_HOST: Final = 4
 #: Keyframes in a row with the same bytes before it counts as the same picture.
 REPEATS: Final = 3
 #: Judges kept in memory at once, the longest unused goes: each about 9 MB, made anew in 0.1 s.
-JUDGES: Final = 32
+JUDGES: Final = 8
 #: A camera is judged beside its last good pictures, of the last hour: what is new since then is a
 #: fault, what came with the weather is there too. So less is needed against ok than by itself.
 RECENT: Final = 2

@@ -118,7 +118,7 @@ def _host(number: int) -> str:
 
 async def fleet(folder: Path, count: int, size: str, seconds: float) -> dict[str, Any]:
     """A watchman in its steady state: what it costs and whether it keeps its interval."""
-    from edge.cameras.prober import Prober
+    from edge.cameras.prober import Prober, probes_at_once
     from edge.cameras.references import References
     from edge.cameras.stream import Request
     from edge.cameras.watchman import Camera, Pace, Watchman
@@ -129,7 +129,7 @@ async def fleet(folder: Path, count: int, size: str, seconds: float) -> dict[str
     async with _simulated(count, "--size", size, "--bitrate", "512", core=others) as port:
         os.sched_setaffinity(0, {cores[0]})  # this process and the worker it starts
         try:
-            async with Prober(threads=16) as prober:
+            async with Prober(threads=probes_at_once(count)) as prober:
                 good = References(folder / f"good-{size}")
                 for number in range(8):
                     request = Request(id=0, url=f"rtsp://127.0.0.1:{port}/cam1", want_picture=True)
