@@ -2,7 +2,7 @@
 # `make help` lists the targets.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check servers soak accept lock clean
+.PHONY: help setup demo test check servers soak fuzz accept lock clean
 
 PYTEST := .venv/bin/python -m pytest
 # Arguments for pytest or the demo, e.g. make test ARGS="tests/wire -x", make demo ARGS="--port 8090"
@@ -28,6 +28,9 @@ test: setup servers check ## everything that must hold before a change lands
 
 soak: setup ## the long runs: hours of load and faults (SOAK_MINUTES, default 60)
 	@UTAA_SOAK_MINUTES=$${SOAK_MINUTES:-60} $(PYTEST) -m soak -n 0 --timeout 0 $(ARGS)
+
+fuzz: setup ## every property with 2,000 examples instead of 40 (ARGS="tests/sources")
+	@UTAA_HYPOTHESIS=deep $(PYTEST) -n 2 --dist loadfile --timeout 0 -m "hypothesis and not soak" $(ARGS)
 
 accept: setup ## a simulated year of gers and one of cameras: hours, resumable (ARGS="--minutes 30 --jobs 1")
 	@.venv/bin/python -m utaa.accept_alarms $(ARGS)

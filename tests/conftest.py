@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+#: How many examples a property is tried with, where the test does not say otherwise: few in every run,
+#: many by ``make fuzz``.
+settings.register_profile("quick", max_examples=40, deadline=None)
+settings.register_profile("deep", max_examples=2000, deadline=None)
+settings.load_profile(os.environ.get("UTAA_HYPOTHESIS", "quick"))
 
 _SHARED_DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 
