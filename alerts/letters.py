@@ -201,7 +201,7 @@ def _where(row: _Row, keyring: Keyring) -> str:
     if row.household is not None and row.household.address is not None:
         return keyring.open(row.household.address, ADDRESS)
     if row.incident.subject_kind == "fibre":
-        return row.incident.summary
+        return row.incident.summary.partition(" (")[0]  # the counts are in the text
     if row.site is not None and row.incident.subject_kind != "unit":
         return row.site.title
     return unit_name(row.incident.unit_code or "", row.notification.language)

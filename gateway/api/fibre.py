@@ -10,7 +10,6 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, Field
 from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from gateway.api.common import Wanted, at
 from gateway.door import Asker, need, rooms
@@ -52,8 +51,14 @@ def keeper_of(request: Request) -> PlantKeeper:
     return keeper
 
 
-async def compiled(request: Request, session: AsyncSession) -> Compiled:
-    return await keeper_of(request).compiled(session)
+async def current(request: Request) -> Compiled:
+    """The plant as it is now."""
+    return await keeper_of(request).current(rooms(request).database)
+
+
+async def compiled(request: Request, _session: object = None) -> Compiled:
+    """The plant as it is now; read apart from the session that asks."""
+    return await current(request)
 
 
 def refused(error: PlantError) -> ProblemError:
@@ -61,11 +66,6 @@ def refused(error: PlantError) -> ProblemError:
     status = {"unknown": 404, "bad_life": 409, "in_use": 409, "name_taken": 409}
     word = error.reason.replace("_", "-")
     return ProblemError(status.get(error.reason, 422), word, "The plant refuses it", str(error))
-
-
-async def _plant(request: Request) -> Compiled:
-    async with rooms(request).database.read() as session:
-        return await compiled(request, session)
 
 
 def _changes(error: ChangesRefused) -> ProblemError:
@@ -126,7 +126,7 @@ async def post_import(
 ) -> ChangesOut:
     """The file as the body. What is there already stays; `dry_run` first, which is the default."""
     content = await request.body()
-    kept = await _plant(request)
+    kept = await current(request)
     try:
         said, notes = await asyncio.to_thread(_read, format, content, kept)
         if not said:
@@ -149,7 +149,7 @@ def _read(format: Format, content: bytes, kept: Compiled) -> tuple[list[dict[str
 )  # fmt: skip
 async def get_export(format: Format, request: Request, asker: _Reader) -> Response:
     """GeoJSON and XLSX can be imported again; Open Fibre Data Standard 0.3 has no strands."""
-    kept = await _plant(request)
+    kept = await current(request)
     content = await asyncio.to_thread(_export, format, kept)
     return Response(content, media_type=_TYPES[format])
 
@@ -175,7 +175,7 @@ async def get_trace(
     format: Literal["json", "svg"] = "json",
 ) -> Response:
     """Every hop with colours, lengths and loss, and the loss budget; `svg` is a drawing."""
-    kept = await _plant(request)
+    kept = await current(request)
     try:
         if format == "svg":
             drawing = answers.drawing(kept, end, to, wavelength_nm)
@@ -189,7 +189,7 @@ async def get_trace(
 @router.get("/impact", summary="Who loses the connection", responses=documented(401, 403, 404, 422))
 async def get_impact(request: Request, asker: _Reader, element: Elements) -> dict[str, Any]:
     """Organisations, cameras, sites and homes behind these elements, the most critical first."""
-    kept = await _plant(request)
+    kept = await current(request)
     try:
         return answers.impact(kept, element)
     except PlantError as error:
@@ -204,7 +204,7 @@ async def get_redundancy(
     limit: Annotated[int, Query(ge=1, le=5000)] = 200,
 ) -> dict[str, Any]:
     """With the trenches and nodes that alone take somebody; shared trenches count as one."""
-    kept = await _plant(request)
+    kept = await current(request)
     return await asyncio.to_thread(answers.redundancy, kept, kind, limit)
 
 
@@ -214,7 +214,7 @@ async def get_redundancy(
 )  # fmt: skip
 async def get_second_way(request: Request, asker: _Reader, subject: Name) -> dict[str, Any]:
     """`subject` as in redundancy, such as `organisation:school-7`."""
-    kept = await _plant(request)
+    kept = await current(request)
     try:
         return await asyncio.to_thread(answers.second_way, kept, subject)
     except PlantError as error:
@@ -231,7 +231,7 @@ class LostIn(Wanted):
 @router.post("/locate", summary="Where is the cut?", responses=documented(401, 403, 404, 422))
 async def post_locate(body: LostIn, request: Request, asker: _Reader) -> dict[str, Any]:
     """Sections of the plant that explain the losses, each with a confidence and a point."""
-    kept = await _plant(request)
+    kept = await current(request)
     try:
         return await asyncio.to_thread(answers.locate, kept, body.lost, body.unknown)
     except PlantError as error:
@@ -251,7 +251,7 @@ async def post_otdr(
 ) -> dict[str, Any]:
     """A SOR file as the body, or `distance_m` and an empty one; slack and helix are taken off."""
     content = await request.body()
-    kept = await _plant(request)
+    kept = await current(request)
     try:
         return await asyncio.to_thread(answers.otdr, kept, end, content, distance_m)
     except SorError as error:
@@ -267,7 +267,7 @@ async def get_free_way(
     request: Request, asker: _Reader, a: Name, b: Name, wavelength_nm: Wavelength = 1310
 ) -> dict[str, Any]:
     """Strands that nothing is joined to, and what light would lose on them."""
-    kept = await _plant(request)
+    kept = await current(request)
     try:
         return answers.free_way(kept, a, b, wavelength_nm)
     except PlantError as error:
@@ -286,7 +286,7 @@ async def get_splice_plan(
     format: Literal["json", "pdf"] = "json",
 ) -> Response:
     """Cables, trays and joints with colours, as built; `pdf` is for the van."""
-    kept = await _plant(request)
+    kept = await current(request)
     try:
         plan = answers.splice_plan(kept, node)
     except PlantError as error:
@@ -331,7 +331,7 @@ async def get_outages(request: Request, asker: _Reader, open: bool = True) -> li
 @router.get("/losses", summary="Losses the city reckons with", responses=documented(401, 403))
 async def get_losses(request: Request, asker: _Reader) -> list[dict[str, Any]]:
     """Each with its source."""
-    kept = await _plant(request)
+    kept = await current(request)
     both = {**shipped_losses(), **kept.losses.own}
     return [{"name": name, **each._asdict()} for name, each in both.items()]
 
@@ -364,5 +364,5 @@ async def put_loss(
 @router.get("/summary", summary="How much there is", responses=documented(401, 403))
 async def get_summary(request: Request, asker: _Reader) -> dict[str, Any]:
     """Counts, and the plant's version."""
-    kept = await _plant(request)
+    kept = await current(request)
     return asdict(answers.summary(kept))

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from edge.wire.identity import new_id
 from gateway.api.common import ObjectId, Wanted, at
-from gateway.api.fibre import compiled, refused
+from gateway.api.fibre import current, refused
 from gateway.door import Asker, need, rooms
 from gateway.fibre import works
 from gateway.problems import documented, wrong_field
@@ -88,8 +88,8 @@ async def post_work(body: WorkIn, request: Request, asker: _Writer) -> WorkOut:
         raise wrong_field("body.ends_us", "expected a time after starts_us")
     city = rooms(request)
     try:
+        risks_of((await current(request)).network, body.elements)
         async with city.database.write() as session:
-            risks_of((await compiled(request, session)).network, body.elements)
             work = FibreWork(
                 **body.model_dump(), id=new_id(), status="planned", created_us=city.clock.now_us()
             )
@@ -111,12 +111,12 @@ async def post_work(body: WorkIn, request: Request, asker: _Writer) -> WorkOut:
 )  # fmt: skip
 async def announce(work_id: ObjectId, request: Request, asker: _Announcer) -> WorkOut:
     """The first contact of each home behind it, by day; its faults will wake nobody."""
-    city = rooms(request)
+    city, kept = rooms(request), await current(request)
     try:
         async with city.database.write() as session:
             work = await _work(session, work_id)
             affected, told = await works.announce(
-                session, await compiled(request, session), work, actor=asker.actor,
+                session, kept, work, actor=asker.actor,
                 origin=asker.origin, now_us=city.clock.now_us(), policy=city.policy,
             )  # fmt: skip
             out = _out(work, told=told, cameras=len(affected.of_kind("camera")), homes=affected.homes)
@@ -185,11 +185,11 @@ async def get_services(request: Request, asker: _Reader) -> list[dict[str, Any]]
 )  # fmt: skip
 async def post_service(body: ServiceIn, request: Request, asker: _Writer) -> dict[str, Any]:
     """Traced from A to Z; the hops are kept with it."""
-    city = rooms(request)
+    city, kept = rooms(request), await current(request)
     try:
         async with city.database.write() as session:
             made = await service_life.enter(
-                session, await compiled(request, session), body.model_dump(), actor=asker.actor,
+                session, kept, body.model_dump(), actor=asker.actor,
                 origin=asker.origin, now_us=city.clock.now_us(),
             )  # fmt: skip
             return service_life.plain(made)
@@ -210,11 +210,11 @@ async def post_step(
     service_id: ObjectId, body: ServiceStep, request: Request, asker: _Writer
 ) -> dict[str, Any]:
     """planned → active ↔ faulty → ended; its hops are traced anew."""
-    city = rooms(request)
+    city, kept = rooms(request), await current(request)
     try:
         async with city.database.write() as session:
             made = await service_life.step(
-                session, await compiled(request, session), service_id, body.status,
+                session, kept, service_id, body.status,
                 body.measured_loss_db, actor=asker.actor, origin=asker.origin,
                 now_us=city.clock.now_us(),
             )  # fmt: skip

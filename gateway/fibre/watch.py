@@ -27,7 +27,7 @@ from gateway.ingest.patience import until_done
 from registry.fibre.locate import Finding, Section
 from registry.fibre.models import FibreEndpoint, FibreOutage
 from registry.fibre.network import Network
-from registry.fibre.services import PlantKeeper
+from registry.fibre.services import Compiled, PlantKeeper
 from registry.models import Household
 
 log = structlog.get_logger()
@@ -91,10 +91,12 @@ class FibreWatch:
             seen = (await heard.signature(session), tuple(works), await _open_count(session))
             if seen == self._seen:
                 return Found()
+        compiled = await self._keeper.current(self._city.database)
+        await asyncio.to_thread(compiled.locator.compile)
         async with self._city.database.write() as session:
             if not await leases.hold(session, LEASE, self._holder, self._city.clock):
                 return Found()
-            found = await self._look(session, works, now_us)
+            found = await self._look(session, compiled, works, now_us)
         self._seen = None if found.opened or found.closed else seen
         if found.notified:
             self._city.wake_alerts()
@@ -102,9 +104,10 @@ class FibreWatch:
             self._city.hub.publish("incident", {"incident": incident})
         return found
 
-    async def _look(self, session: AsyncSession, works: list[Running], now_us: int) -> Found:
+    async def _look(
+        self, session: AsyncSession, compiled: Compiled, works: list[Running], now_us: int
+    ) -> Found:
         await settle_works(session, now_us, self._city.policy)
-        compiled = await self._keeper.compiled(session)
         network = compiled.network
         losses = await heard.read(session)
         lost, unknown = heard.subjects_of(network, losses)
@@ -284,9 +287,10 @@ def _of_kind(keys: Sequence[str], kind: str) -> list[str]:
 
 
 def _summary(findings: dict[str, Any]) -> str:
-    """What a crew and a desk need first: the place's own name. Counts are told beside it."""
+    """The place's own name, and in brackets whom it took, in the office's language."""
     names = [findings["cause"], *findings["and"]]
-    return " + ".join(str(name).partition(":")[2] for name in names)
+    place = " + ".join(str(name).partition(":")[2] for name in names)
+    return f"{place} ({findings['cameras']} камер, {findings['homes']} айл)"
 
 
 def _said(findings: dict[str, Any]) -> dict[str, Any]:

@@ -40,8 +40,8 @@ class _Console:
         found: list[Any] = []
 
         async def work() -> None:
-            async with self._desk(config) as desk, desk.database.read() as session:
-                kept = await PlantKeeper().compiled(session)
+            async with self._desk(config) as desk:
+                kept = await PlantKeeper().current(desk.database)
                 found.append(_answered(kept, question))
 
         self._run(work())
@@ -55,8 +55,7 @@ class _Console:
 
         async def work() -> None:
             async with self._desk(config) as desk:
-                async with desk.database.read() as session:
-                    said = operations(await PlantKeeper().compiled(session))
+                said = operations(await PlantKeeper().current(desk.database))
                 if said:
                     await PlantKeeper().change(
                         desk.database, operations_of(said), actor=CONSOLE, origin="console",

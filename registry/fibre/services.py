@@ -36,7 +36,7 @@ from registry.fibre.models import (
     FibreTray,
 )
 from registry.fibre.network import Network
-from registry.fibre.operations import AnyOperation, check_all, named
+from registry.fibre.operations import AnyOperation, ChangesRefused, Problem, check_all, named
 from registry.fibre.plant import Plant
 from registry.fibre.store import load_losses, load_plant, plant_version, touch_plant
 from registry.fibre.trace import Anomaly, anomalies
@@ -45,6 +45,8 @@ from registry.rights import Actor
 
 #: More operations than this get one audit entry for all, with their number by kind.
 _AUDITED_EACH: Final = 200
+#: How often a change is begun again because others were faster.
+_TRIES: Final = 5
 
 
 class Compiled:
@@ -69,48 +71,81 @@ class Compiled:
 
 
 class PlantKeeper:
-    """The plant in memory. One for each database and process."""
+    """The plant in memory. One for each database and process.
+
+    It is read and compiled in a thread with a connection of its own, so that neither the loop nor a
+    writer of alarms ever waits for a large plant.
+    """
 
     def __init__(self) -> None:
         self._kept: Compiled | None = None
         self._loading = asyncio.Lock()
 
-    async def compiled(self, session: AsyncSession) -> Compiled:
-        """The plant as the session's database has it now."""
-        version = await plant_version(session)
+    async def current(self, database: Database) -> Compiled:
+        """The plant as the database has it now."""
+        async with database.read() as session:
+            version = await plant_version(session)
         if self._kept is None or self._kept.version != version:
             async with self._loading:
                 if self._kept is None or self._kept.version != version:
-                    self._kept = await _load(session, version)
+                    self._kept = await _apart(database)
         return self._kept
 
     async def change(
         self, database: Database, operations: Sequence[AnyOperation], *, actor: Actor, origin: str,
         now_us: int, dry_run: bool = False,
     ) -> Compiled:  # fmt: skip
-        """Take all of them, or none. Raises ``ChangesRefused``."""
-        async with database.write() as session:
-            version = await touch_plant(session) - 1
-            own = await _load(session, version)
-            taken = [named(operation) for operation in operations]
-            check_all(own.plant, taken)
+        """Take all of them, or none. Raises ``ChangesRefused``.
+
+        They are checked on a plant that is thrown away if they are refused; the transaction only writes
+        the rows, unless somebody else has changed the plant meanwhile, then all is done again.
+        """
+        taken = [named(operation) for operation in operations]
+        for _ in range(_TRIES):
+            own = await _apart(database)
+            found = await asyncio.to_thread(_checked, own, taken)
             if dry_run:
-                await session.rollback()
                 return own
-            writer = _Writer(session, own.plant, actor, now_us)
-            for operation in taken:
-                await writer.write(operation)
-            await writer.settle()
-            await _audit(session, taken, actor, origin, now_us)
-            await store_anomalies(session, [*own.left_out, *anomalies(own.plant)], now_us)
-            own.version = version + 1
-        self._kept = own
-        return own
+            async with database.write() as session:
+                if await touch_plant(session) != own.version + 1:
+                    await session.rollback()
+                    continue
+                writer = _Writer(session, own.plant, actor, now_us)
+                for operation in taken:
+                    await writer.write(operation)
+                await writer.settle()
+                await _audit(session, taken, actor, origin, now_us)
+                await store_anomalies(session, found, now_us)
+            own.version += 1
+            self._kept = own
+            return own
+        raise ChangesRefused([Problem(0, "in_use", "others change the plant just now: send it again")])
 
 
-async def _load(session: AsyncSession, version: int) -> Compiled:
-    plant, left_out = await load_plant(session)
-    return Compiled(version, plant, await load_losses(session), left_out)
+def _checked(own: Compiled, operations: list[AnyOperation]) -> list[Anomaly]:
+    """Does them in memory; what is wrong with the plant after."""
+    check_all(own.plant, operations)
+    return [*own.left_out, *anomalies(own.plant)]
+
+
+async def _apart(database: Database) -> Compiled:
+    """Read in a thread, over a connection and a loop of its own."""
+    return await asyncio.to_thread(lambda: asyncio.run(_read_whole(database.url)))
+
+
+async def _read_whole(url: str) -> Compiled:
+    own = Database(url, pool_size=1)
+    try:
+        while True:
+            async with own.read() as session:
+                version = await plant_version(session)
+                plant, left_out = await load_plant(session)
+                losses = await load_losses(session)
+            async with own.read() as session:
+                if await plant_version(session) == version:  # nobody changed it meanwhile
+                    return Compiled(version, plant, losses, left_out)
+    finally:
+        await own.close()
 
 
 async def _audit(

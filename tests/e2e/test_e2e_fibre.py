@@ -71,6 +71,8 @@ async def test_a_cut_trench_is_one_incident_that_names_cameras_and_homes(tmp_pat
             await until(lambda: _cut_is_told(api), "the cut is told", deadline_s=_WITHIN_S)
             assert time.monotonic() - began < _WITHIN_S
             await until(lambda: _complete(api), "all that fell with it belongs to it", deadline_s=30)
+            (told,) = await _open_incidents(api)
+            assert told["summary"] == "T-2 (8 камер, 5 айл)"
             outage = (await api.get("/fibre/outages"))[0]
             assert outage["cause"] == demo_fibre.TRENCH
             assert outage["confidence"] > 0.9

@@ -153,7 +153,9 @@ async def test_many_troubles_become_one_incident_and_a_fire_stays_a_fire(street:
     assert len(found.opened) == 1
     fire, cut = await street.open_incidents()
     assert (fire.hazard, fire.subject_kind, fire.alarm_class) == ("fire", "household", "alarm")
-    assert (cut.subject_kind, cut.summary, cut.alarm_class) == ("fibre", "T-2", "trouble")
+    assert (cut.subject_kind, cut.summary, cut.alarm_class) == (
+        "fibre", "T-2 (8 камер, 1 айл)", "trouble",
+    )  # fmt: skip
     async with street.city.database.read() as session:
         outage = (await session.scalars(select(FibreOutage))).one()
         assert (outage.cause, outage.findings["homes"]) == (demo_fibre.TRENCH, 1)
@@ -207,7 +209,7 @@ async def test_planned_work_is_told_beforehand_and_its_faults_wake_nobody(street
         session.add(work)
         await session.flush()
         affected, told = await works.announce(
-            session, await street.keeper.compiled(session), work, actor=CONSOLE, origin="test",
+            session, await street.keeper.current(street.city.database), work, actor=CONSOLE, origin="test",
             now_us=now_us, policy=street.city.policy,
         )  # fmt: skip
     assert (len(affected.of_kind("camera")), told) == (8, 1)
@@ -238,7 +240,7 @@ async def test_faults_that_outlast_the_work_are_faults_again(street: Street) -> 
         session.add(work)
         await session.flush()
         await works.announce(
-            session, await street.keeper.compiled(session), work, actor=CONSOLE, origin="test",
+            session, await street.keeper.current(street.city.database), work, actor=CONSOLE, origin="test",
             now_us=now_us, policy=street.city.policy,
         )  # fmt: skip
     await street.say(BEHIND, lost=True)
@@ -249,7 +251,7 @@ async def test_faults_that_outlast_the_work_are_faults_again(street: Street) -> 
     await street.watch.look()
     await street.watch.look()
     (cut,) = await street.open_incidents()
-    assert (cut.subject_kind, cut.summary) == ("fibre", "T-2")
+    assert (cut.subject_kind, cut.summary) == ("fibre", "T-2 (8 камер, 0 айл)")
     async with street.city.database.read() as session:
         open_now = (
             await session.scalars(select(FibreOutage).where(FibreOutage.closed_us.is_(None)))
