@@ -28,6 +28,7 @@ GENESIS: Final = "0" * 64
 SEALED: Final = "(sealed)"
 #: PostgreSQL's advisory lock that makes appenders wait for each other; an arbitrary number of ours.
 CHAIN_LOCK: Final = 7_561_776_101
+_CANONICAL: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 #: Entries read at a time by ``verify``.
 _PAGE: Final = 1000
 
@@ -173,5 +174,4 @@ def digest(entry: Any) -> str:
     ]
     if entry.reason is not None or entry.batch_id is not None:  # older entries hash as they did
         content += [entry.reason, entry.batch_id]
-    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(canonical.encode()).hexdigest()
+    return hashlib.sha256(_CANONICAL.encode(content).encode()).hexdigest()

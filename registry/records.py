@@ -14,7 +14,7 @@ from sqlalchemy import BigInteger, Integer, String, Text, delete, event, insert,
 from sqlalchemy.orm import Mapped, Mapper, Session, UOWTransaction, mapped_column
 
 from registry.search.models import SearchWord
-from registry.search.text import searchable, sort_key
+from registry.search.text import entries_of, searchable, sort_key
 
 #: Words of so many records are taken out in one statement.
 _CHUNK: Final = 500
@@ -113,7 +113,7 @@ def _turned(record: Searchable) -> bool:
 
 def _words(record: Searchable) -> Iterator[dict[str, str]]:
     if getattr(record, "gone_us", None) is None:
-        for word in (record.search_text or "").split():
+        for word in entries_of(record.search_text or ""):
             yield {"kind": _table(record), "word": word, "object_id": _id(record)}
 
 

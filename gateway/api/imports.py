@@ -33,13 +33,13 @@ from registry.importing.readers import read_sheet
 from registry.importing.service import (
     ImportRefused,
     Undone,
-    apply,
     drop,
     dry_run,
     get_import,
     known_for,
     set_choices,
     sheet_of,
+    take,
     upload,
 )
 from registry.importing.texts import text_of
@@ -73,7 +73,7 @@ class ImportOut(BaseModel):
     file: str
     sha256: str
     size_bytes: int
-    state: str = Field(description="uploaded, applied, undone, partly_undone or dropped")
+    state: str = Field(description="uploaded, applying, applied, undone, partly_undone or dropped")
     mode: str
     actor: str
     created_at: str | None
@@ -329,10 +329,10 @@ async def post_apply(
             record = await get_import(session, import_id)
             _theirs(asker, record)
             sheet = await asyncio.to_thread(sheet_of, record, city.keyring)
-        async with city.database.write() as session:
-            record = await get_import(session, import_id, lock=True)
-            act = act_of(request, asker)
-            await apply(session, city.keyring, act, record, sheet, mode=body.mode, progress=tell)
+        act = act_of(request, asker)
+        record, _ = await take(
+            city.database, city.keyring, act, import_id, sheet, mode=body.mode, progress=tell
+        )
     except ImportRefused as error:
         raise _mistakes(error, language) from None
     except FileRefused as error:

@@ -15,8 +15,9 @@ from registry.sealed import Sealed, SealedText
 class RegisterImport(Base):
     """One file on its way into the register.
 
-    ``state``: uploaded → applied → undone or partly_undone; or dropped. What was uploaded and how its
-    cells were repaired may be personal: both are sealed, and gone once the import is applied.
+    ``state``: uploaded → (applying, where it takes long) → applied → undone or partly_undone; or
+    dropped. What was uploaded and how its cells were repaired may be personal: both are sealed, and
+    gone once the import is applied.
     """
 
     __tablename__ = "register_import"

@@ -19,12 +19,12 @@ from typing import Any, Final
 from xml.etree.ElementTree import Element, ParseError
 
 import defusedxml
-import openpyxl
 from defusedxml.ElementTree import fromstring as parse_xml
 
 from registry.importing import bounds
 from registry.importing.bounds import FileRefused
 from registry.importing.fields import letter_of
+from registry.importing.xlsx import rows_of
 
 FORMATS: Final = ("xlsx", "csv", "geojson", "kml")
 _ENDINGS: Final = {".xlsx": "xlsx", ".xlsm": "xlsx", ".csv": "csv", ".txt": "csv", ".tsv": "csv",
@@ -111,15 +111,7 @@ def _kind_of(content: bytes) -> str:
 def _xlsx(content: bytes) -> Sheet:
     _check_zip(content)
     try:
-        book = openpyxl.load_workbook(
-            io.BytesIO(content), read_only=True, data_only=False, keep_links=False
-        )
-        try:
-            page = book.worksheets[0]
-            page.reset_dimensions()  # what a file says of its own size is not believed
-            return _table("xlsx", page.iter_rows(values_only=True))
-        finally:
-            book.close()
+        return _table("xlsx", rows_of(content))
     except FileRefused:
         raise
     except Exception as error:  # openpyxl raises whatever a broken file makes it stumble over
@@ -156,9 +148,8 @@ def _check_prologue(start: bytes) -> None:
         raise FileRefused("entities")
 
 
-def _table(kind: str, lines: Iterable[tuple[Any, ...]]) -> Sheet:
-    """Headings and rows out of lines; titles above the headings are passed over."""
-    numbered = enumerate(lines, 1)
+def _table(kind: str, numbered: Iterator[tuple[int, list[Any]]]) -> Sheet:
+    """Headings and rows out of numbered lines; titles above the headings are passed over."""
     head = list(itertools.islice(numbered, _HEADING_ROWS))
     words = [sum(isinstance(cell, str) and bool(cell.strip()) for cell in line[1]) for line in head]
     most = max(words, default=0)
@@ -177,7 +168,7 @@ def _table(kind: str, lines: Iterable[tuple[Any, ...]]) -> Sheet:
     return Sheet(kind, headings, list(_rows(rest)))
 
 
-def _rows(numbered: Iterable[tuple[int, tuple[Any, ...]]]) -> Iterator[SheetRow]:
+def _rows(numbered: Iterable[tuple[int, list[Any]]]) -> Iterator[SheetRow]:
     count = 0
     for number, cells in numbered:
         if all(cell is None or cell == "" for cell in cells):
@@ -185,7 +176,7 @@ def _rows(numbered: Iterable[tuple[int, tuple[Any, ...]]]) -> Iterator[SheetRow]
         count += 1
         if count > bounds.MAX_ROWS:
             raise FileRefused("too_many_rows", most=bounds.MAX_ROWS)
-        yield SheetRow(number, list(cells))
+        yield SheetRow(number, cells)
 
 
 # --- CSV --------------------------------------------------------------------------------------------
@@ -206,7 +197,7 @@ def _csv(content: bytes) -> Sheet:
     csv.field_size_limit(bounds.MAX_CELL * 4)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
-        return _table("csv", (tuple(line) for line in reader))
+        return _table("csv", enumerate(reader, 1))
     except csv.Error as error:
         raise FileRefused("broken_file", format="CSV", reason=str(error)[:60]) from None
 

@@ -1,48 +1,52 @@
 """Taking a file: uploaded, tried as often as one likes, applied, undone.
 
-``upload`` keeps the file sealed; ``dry_run`` plans and writes nothing; ``apply`` plans again inside
-its own transaction, so what others did meanwhile counts; ``undo`` puts back what nobody has changed
-since and names the rest. An import is one transaction: it is there whole, or the rows that hold are,
-or nothing is.
+``upload`` keeps the file sealed; ``dry_run`` plans and writes nothing; ``undo`` puts back what nobody
+has changed since and names the rest. ``take`` applies: a short file is planned again and written in
+one transaction; a long one is written in many short ones, so that alarms and people get their turn,
+and is taken back as a whole where one of them fails.
 """
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from sqlalchemy import select, text
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from edge.wire.identity import new_id
-from registry import audit, editing
+from registry import audit
 from registry.acts import Act
 from registry.db import Database
-from registry.importing.bulk import insert_many, put
 from registry.importing.fields import Problem
 from registry.importing.kinds import kind_named
 from registry.importing.kinds.base import Kind, Known
-from registry.importing.models import ImportRow, RegisterImport
-from registry.importing.plan import Plan, Planned, Progress, plan_import
+from registry.importing.models import RegisterImport
+from registry.importing.plan import Plan, Progress, plan_import
 from registry.importing.readers import Sheet, read_sheet
+from registry.importing.writing import ChangedSincePlanned, Writer
 from registry.rights import CONSOLE, Reach, require_somewhere
-from registry.sealed import Keyring, Sealed
+from registry.sealed import Keyring
 from registry.sites import Conflict, NoSuch
 
 Mode = Literal["all", "rows"]
 #: What uploads and repairs are sealed for.
 CONTENT: Final = "register_import.content"
 REPAIRS: Final = "register_import.repairs"
-#: Records written at once; below every database's limit of bound values.
-_CHUNK: Final = 1_000
+#: Rows up to which a file is one transaction.
+AT_ONCE: Final = 1_000
 #: New records after which PostgreSQL is told to look at its tables anew.
 _MANY: Final = 1_000
-#: What an import of no reason gives as one where the audit asks.
-_UNDO: Final = "undo"
+
+
+class Interfered(Conflict):
+    """Others changed the same records while a long file was written; all of it was taken back."""
 
 
 class ImportRefused(Exception):
@@ -148,24 +152,34 @@ async def apply(
     if record.state != "uploaded":
         raise Conflict("state", f"the import is {record.state}")
     plan = await dry_run(session, keyring, act, record, sheet, progress)
-    file_wrong = any(not p.row and p.severity == "error" for p in plan.parsed.problems)
-    if file_wrong or (mode == "all" and not plan.holds):
-        raise ImportRefused(plan)
+    _check(plan, mode)
     act = Act(act.actor, act.now_us, act.origin, act.reason, batch_id=record.id)
     record.state, record.mode, record.applied_us = "applied", mode, act.now_us
     record.mapping, record.counts = plan.parsed.mapping, plan.counts
     record.content = record.repairs = None
     await session.flush()
-    await _Writer(session, keyring, act, plan, record.id, progress).write()
-    if plan.counts["create"] >= _MANY and session.get_bind().dialect.name == "postgresql":
-        for table in (plan.kind.table.__tablename__, "search_word"):  # plans for an empty table are bad
-            await session.execute(text(f"ANALYZE {table}"))
-    await audit.append(
-        session, actor=act.actor, origin=act.origin, action="register.import",
-        object_kind="import", object_id=record.id, now_us=act.now_us, batch_id=record.id,
-        after={"kind": record.kind, "file": record.file_name, "sha256": record.sha256, **plan.counts},
-    )  # fmt: skip
+    writer = Writer(keyring, act, plan, record.id)
+    for chunk in writer.chunks():
+        ready = await asyncio.to_thread(writer.prepare, chunk)
+        await writer.write(session, ready, checked=True)
+        if progress is not None:
+            progress("write", chunk.start + len(chunk.rows), len(writer))
+    await _note(session, act, record)
     return plan
+
+
+def _check(plan: Plan, mode: Mode) -> None:
+    file_wrong = any(not p.row and p.severity == "error" for p in plan.parsed.problems)
+    if file_wrong or (mode == "all" and not plan.holds):
+        raise ImportRefused(plan)
+
+
+async def _note(session: AsyncSession, act: Act, record: RegisterImport) -> None:
+    await audit.append(
+        session, actor=act.actor, origin=act.origin, action="register.import", object_kind="import",
+        object_id=record.id, now_us=act.now_us, batch_id=record.id,
+        after={"kind": record.kind, "file": record.file_name, "sha256": record.sha256, **record.counts},
+    )  # fmt: skip
 
 
 async def import_bytes(
@@ -180,143 +194,98 @@ async def import_bytes(
             known = known_for(chosen, keyring, act)
             return await plan_import(session, chosen, sheet, known, mapping=mapping, repairs=repairs,
                                      progress=progress), None  # fmt: skip
+    record = RegisterImport(
+        id=new_id(), kind=kind, file_name=name[:200], sha256=hashlib.sha256(content).hexdigest(),
+        size_bytes=len(content), state="uploaded", mode=mode, actor=act.actor.id,
+        origin=act.origin, created_us=act.now_us, mapping={}, counts={},
+    )  # fmt: skip
+    set_choices(record, keyring, mapping=mapping, repairs=repairs)
+    if len(sheet.rows) > AT_ONCE:
+        return await _in_parts(database, keyring, act, record, sheet, mode, progress), record.id
     async with database.write() as session:
-        record = RegisterImport(
-            id=new_id(), kind=kind, file_name=name[:200], sha256=hashlib.sha256(content).hexdigest(),
-            size_bytes=len(content), state="uploaded", mode=mode, actor=act.actor.id,
-            origin=act.origin, created_us=act.now_us, mapping={}, counts={},
-        )  # fmt: skip
-        set_choices(record, keyring, mapping=mapping, repairs=repairs)
         session.add(record)
         plan = await apply(session, keyring, act, record, sheet, mode=mode, progress=progress)
         return plan, record.id
 
 
-class _Writer:
-    """Writes a plan: new records, changed ones, and what the import did to each."""
+async def take(
+    database: Database, keyring: Keyring, act: Act, import_id: str, sheet: Sheet,
+    *, mode: Mode = "all", progress: Progress | None = None,
+) -> tuple[RegisterImport, Plan]:  # fmt: skip
+    """Apply an upload: a short file in one transaction, a long one in parts.
 
-    def __init__(
-        self, session: AsyncSession, keyring: Keyring, act: Act, plan: Plan, import_id: str,
-        progress: Progress | None,
-    ) -> None:  # fmt: skip
-        self._session = session
-        self._keyring = keyring
-        self._act = act
-        self._plan = plan
-        self._kind = plan.kind
-        self._import_id = import_id
-        self._position = 0
-        self._tell = progress or (lambda _what, _done, _of: None)
+    Raises ``ImportRefused``, ``Conflict``, ``NoSuch``, ``Interfered``.
+    """
+    if len(sheet.rows) <= AT_ONCE:
+        async with database.write() as session:
+            record = await get_import(session, import_id, lock=True)
+            plan = await apply(session, keyring, act, record, sheet, mode=mode, progress=progress)
+            return record, plan
+    async with database.read() as session:
+        record = await get_import(session, import_id)
+    if record.state != "uploaded":
+        raise Conflict("state", f"the import is {record.state}")
+    plan = await _in_parts(database, keyring, act, record, sheet, mode, progress)
+    async with database.read() as session:
+        return await get_import(session, import_id), plan
 
-    async def write(self) -> None:
-        rows = [one for one in self._plan.rows if one.does in ("create", "change", "revive")]
-        new = [one for one in rows if one.does == "create"]
-        old = [one for one in rows if one.does != "create"]
-        done = 0
-        for group, write in ((new, self._create), (old, self._change)):
-            for start in range(0, len(group), _CHUNK):
-                chunk = group[start : start + _CHUNK]
-                await write(chunk)
-                done += len(chunk)
-                self._tell("write", done, len(rows))
-        self._tell("write", len(rows), len(rows))
 
-    def _sealed(self, columns: dict[str, Any]) -> dict[str, Any]:
-        return {
-            name: self._keyring.seal(value, self._kind.sealed[name])
-            if name in self._kind.sealed and value is not None
-            else value
-            for name, value in columns.items()
-        }
+async def _in_parts(
+    database: Database, keyring: Keyring, act: Act, record: RegisterImport, sheet: Sheet,
+    mode: Mode, progress: Progress | None,
+) -> Plan:  # fmt: skip
+    """A long file: planned beside all others, written in short transactions, taken back if one fails.
 
-    async def _create(self, chunk: list[Planned]) -> None:
-        rows = []
-        for one in chunk:
-            defaults = self._kind.defaults(one.columns, self._plan.known)
-            rows.append({**defaults, **self._sealed(one.columns), "id": one.object_id})
-        records, audit_ids = await insert_many(self._session, self._act, self._kind.table, rows)
-        await self._note(chunk, audit_ids, "created", [None] * len(chunk))
-        await self._after(records, chunk)
+    So nobody waits longer than for one chunk. Meanwhile readers see the part that is there; what a
+    crash leaves behind has the state ``applying`` and is taken back by an undo.
+    """
+    async with database.read() as session:
+        plan = await dry_run(session, keyring, act, record, sheet, progress)
+    _check(plan, mode)
+    act = Act(act.actor, act.now_us, act.origin, act.reason, batch_id=record.id)
+    async with database.write() as session:
+        kept = await session.get(RegisterImport, record.id, with_for_update=True)
+        if kept is None:
+            kept = record
+            session.add(record)
+        if kept.state != "uploaded":
+            raise Conflict("state", f"the import is {kept.state}")
+        kept.state, kept.mode, kept.applied_us = "applying", mode, act.now_us
+        kept.mapping, kept.counts = plan.parsed.mapping, plan.counts
+    writer = Writer(keyring, act, plan, record.id)
+    try:
+        for chunk in writer.chunks():
+            ready = await asyncio.to_thread(writer.prepare, chunk)
+            async with database.write() as session:
+                await writer.write(session, ready, checked=False)
+            if progress is not None:
+                progress("write", chunk.start + len(chunk.rows), len(writer))
+    except BaseException as error:
+        await asyncio.shield(_take_back(database, act, record.id))
+        if isinstance(error, IntegrityError | ChangedSincePlanned):
+            raise Interfered("register", "somebody changed the same records meanwhile; "
+                             "nothing was taken, import the file again") from None  # fmt: skip
+        raise
+    async with database.write() as session:
+        kept = await get_import(session, record.id, lock=True)
+        kept.state, kept.content, kept.repairs = "applied", None, None
+        await _note(session, act, kept)
+    await _look_anew(database, plan)
+    return plan
 
-    async def _after(self, records: Sequence[Any], chunk: list[Planned]) -> None:
-        if self._kind.after is not None:
-            pairs = [(record, one.values) for record, one in zip(records, chunk, strict=True)]
-            await self._kind.after(self._session, self._plan.known, pairs)
-        await self._session.flush()
-        for made in list(self._session.identity_map.values()):
-            if not isinstance(made, RegisterImport):
-                self._session.expunge(made)
 
-    async def _change(self, chunk: list[Planned]) -> None:
-        table = self._kind.table
-        ids = [one.object_id for one in chunk]
-        found = {row.id: row for row in await self._session.scalars(
-            select(table).where(table.id.in_(ids)).with_for_update())}  # fmt: skip
-        entries, written, kept = [], [], []
-        for one in chunk:
-            record = found[one.object_id]
-            before, after, sealed = self._differences(record, one)
-            if not after:
-                continue
-            version = record.version
-            for name, value in after.items():
-                setattr(record, name, value)
-            record.updated_us = self._act.now_us
-            written.append((one, record, version, before, after))
-            kept.append(sealed or None)
-        await self._session.flush()
-        for one, record, version, before, after in written:
-            verb = "restore" if one.does == "revive" else "change"
-            kind = self._kind.object_kind
-            entries.append(
-                audit.Entry(
-                    f"{kind}.{verb}", kind, record.id,
-                    before={**editing.plain(before), "version": version},
-                    after={**editing.plain(after), "version": record.version},
-                )
-            )  # fmt: skip
-        made = await audit.append_many(
-            self._session, entries, actor=self._act.actor, origin=self._act.origin,
-            now_us=self._act.now_us, reason=self._act.reason or f"import {self._import_id}",
-            batch_id=self._act.batch_id,
-        )  # fmt: skip
-        await self._note([one for one, *_ in written], [entry.id for entry in made], "changed", kept)
-        await self._after([found[one.object_id] for one in chunk], chunk)
+async def _take_back(database: Database, act: Act, import_id: str) -> None:
+    from registry.importing.undo import take_back  # it needs this module
 
-    def _differences(
-        self, record: Any, one: Planned
-    ) -> tuple[dict[str, Any], dict[str, Any], dict[str, str]]:
-        columns = dict(one.columns)
-        sealed = {}
-        for name, purpose in self._kind.sealed.items():
-            if name not in columns:
-                continue
-            stored: Sealed | None = getattr(record, name)
-            if stored is not None and self._keyring.open(stored, purpose) == columns[name]:
-                del columns[name]
-                continue
-            columns[name] = self._keyring.seal(columns[name], purpose)
-            sealed[name] = stored.blob.hex() if stored is not None else ""
-        if one.does == "revive":
-            columns |= {"gone_us": None, "merged_into_id": None}
-        if getattr(record, "status", None) == "unregistered":
-            columns |= {"status": "in_service", "registered_us": self._act.now_us}
-        after = {name: value for name, value in columns.items() if getattr(record, name) != value}
-        return {name: getattr(record, name) for name in after}, after, sealed
+    await take_back(database, act, import_id)
 
-    async def _note(
-        self, rows: Sequence[Planned], audit_ids: list[int], action: str, sealed: Sequence[Any]
-    ) -> None:
-        values = []
-        for one, audit_id, kept in zip(rows, audit_ids, sealed, strict=True):
-            self._position += 1
-            values.append(
-                {"import_id": self._import_id, "position": self._position, "row": one.row.number,
-                 "object_kind": self._kind.object_kind, "object_id": one.object_id,
-                 "action": "revived" if one.does == "revive" else action,
-                 "audit_id": audit_id, "sealed_before": kept}
-            )  # fmt: skip
-        await put(self._session, ImportRow, values)
+
+async def _look_anew(database: Database, plan: Plan) -> None:
+    """PostgreSQL's plans for tables that were empty a moment ago are bad ones."""
+    if plan.counts["create"] >= _MANY and not database.is_sqlite:
+        async with database.write() as session:
+            for table in (plan.kind.table.__tablename__, "search_word"):
+                await session.execute(text(f"ANALYZE {table}"))
 
 
 async def get_import(session: AsyncSession, import_id: str, *, lock: bool = False) -> RegisterImport:

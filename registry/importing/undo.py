@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from edge.wire.clock import US_PER_S
 from registry import audit, editing
 from registry.acts import Act
 from registry.cameras.models import Camera
+from registry.db import Database
 from registry.importing.kinds import kind_named
 from registry.importing.kinds.base import Kind
 from registry.importing.models import ImportRow, RegisterImport
@@ -25,6 +27,8 @@ from registry.sites import Conflict, touch_site
 #: Later entries told of one record.
 _TOLD: Final = 5
 _CHUNK: Final = 500
+#: An import that is ``applying`` for so long was cut off: the longest takes a few minutes.
+_ABANDONED_US: Final = 15 * 60 * US_PER_S
 #: Columns by which others hang on a record: kind → columns of living records.
 _HANGING: Final[dict[str, tuple[Any, ...]]] = {
     "organisation": (Camera.organisation_id, Organisation.parent_id),
@@ -40,7 +44,8 @@ async def undo(
 
     Not confirmed, and there are such: nothing is undone and they are told. Raises ``Conflict``.
     """
-    if record.state not in ("applied", "partly_undone"):
+    left = record.state == "applying" and (record.applied_us or 0) < act.now_us - _ABANDONED_US
+    if record.state not in ("applied", "partly_undone") and not left:
         raise Conflict("state", f"the import is {record.state}")
     kind = kind_named(record.kind)
     rows = list(
@@ -64,6 +69,42 @@ async def undo(
         after={"undone": len(free), "kept": len(kept)},
     )  # fmt: skip
     return Undone(len(free), kept)
+
+
+async def take_back(database: Database, act: Act, import_id: str) -> None:
+    """Take an import that failed midway out again, in short transactions; its upload stays.
+
+    What somebody edited in the meantime is left alone.
+    """
+    reason = act.reason or f"import {import_id} failed"
+    act = Act(act.actor, act.now_us, act.origin, reason, import_id)
+    async with database.read() as session:
+        record = await session.get(RegisterImport, import_id)
+        query = select(ImportRow.position).where(ImportRow.import_id == import_id)
+        places = list(await session.scalars(query.order_by(ImportRow.position.desc())))
+    if record is None:
+        return
+    kind = kind_named(record.kind)
+    for start in range(0, len(places), _CHUNK):
+        chunk = places[start : start + _CHUNK]
+        async with database.write() as session:
+            wanted = select(ImportRow).where(
+                ImportRow.import_id == import_id, ImportRow.position.in_(chunk)
+            )
+            rows = list(await session.scalars(wanted.order_by(ImportRow.position.desc())))
+            free, _ = await _sorted_out(session, kind, rows)
+            await _put_back(session, act, kind, free)
+    async with database.write() as session:
+        await session.execute(delete(ImportRow).where(ImportRow.import_id == import_id))
+        kept = await session.get(RegisterImport, import_id)
+        if kept is not None:
+            kept.state = "uploaded" if kept.content is not None else "dropped"
+            kept.applied_us = None
+        await audit.append(
+            session, actor=act.actor, origin=act.origin, action="register.import_failed",
+            object_kind="import", object_id=import_id, now_us=act.now_us, reason=reason,
+            batch_id=import_id, after={"taken_back": len(places)},
+        )  # fmt: skip
 
 
 _Found = tuple[ImportRow, Any, AuditEntry]
@@ -129,6 +170,8 @@ async def _in_use(session: AsyncSession, kind: Kind, ids: list[str]) -> set[str]
 async def _put_back(session: AsyncSession, act: Act, kind: Kind, found: list[_Found]) -> None:
     entries = []
     touched = set()
+    if not found:
+        return
     for row, record, entry in found:
         wanted = _wanted(row, record, entry, act.now_us)
         before = {name: getattr(record, name) for name in wanted}

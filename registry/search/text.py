@@ -62,6 +62,13 @@ def words_of(text: str) -> list[str]:
     return list(dict.fromkeys(word[:_WORD_MAX] for word in words))
 
 
+def entries_of(searchable_text: str) -> list[str]:
+    """The words of a ``search_text`` that are indexed: a word's beginning is found with the word."""
+    words = sorted(set(searchable_text.split()))
+    longer = [*words[1:], ""]
+    return [word for word, after in zip(words, longer, strict=True) if not after.startswith(word)]
+
+
 def searchable(*texts: str | None) -> str:
     """What ``Searchable.search_text`` holds of a record's texts."""
     return " ".join(words_of(" ".join(text for text in texts if text)))
