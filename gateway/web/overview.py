@@ -156,6 +156,11 @@ async def _open_counts(session: AsyncSession, seen: ColumnElement[bool]) -> dict
     return {str(name): int(count) for name, count in rows.all()}
 
 
+def _plant(incident: Incident) -> str:
+    """What was cut, with the cameras and homes behind it; empty for every other incident."""
+    return incident.summary if incident.subject_kind == "fibre" else ""
+
+
 async def _incidents(session: AsyncSession, *conditions: ColumnElement[bool]) -> list[IncidentCard]:
     rows = await session.execute(
         select(Incident, Household.label, Site.title)
@@ -175,7 +180,7 @@ async def _incidents(session: AsyncSession, *conditions: ColumnElement[bool]) ->
             raised_us=incident.raised_us,
             cleared_us=incident.cleared_us,
             acknowledged_us=incident.acknowledged_us,
-            where=label or title or incident.site_id,
+            where=label or title or _plant(incident) or incident.site_id,
             site_id=incident.site_id,
         )
         for incident, label, title in rows
