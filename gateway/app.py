@@ -29,6 +29,9 @@ MAX_BODY_BYTES: Final = 1 << 20
 _UPLOADS: Final = (
     (re.compile(r"/api/v1/specifications/[^/]+/attachments"), MAX_FILE_BYTES),
     (re.compile(r"/api/v1/imports"), bounds.MAX_FILE_BYTES),
+    # the same as parts of a page's form, with its other fields
+    (re.compile(r"/specifications/[^/]+/attachments"), MAX_FILE_BYTES + MAX_BODY_BYTES),
+    (re.compile(r"/imports"), bounds.MAX_FILE_BYTES + MAX_BODY_BYTES),
 )
 #: The pages need nothing from elsewhere but map tiles, where the city has named a server; styles are
 #: set by script, not written inline. The label reader runs in a worker that it makes itself.
@@ -141,7 +144,7 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.city = city
-    app.state.identity = identity or Identity(city.database, city.clock)
+    app.state.identity = identity or Identity(city.database, city.clock, keyring=city.keyring)
     problems.install(app)
     app.include_router(health.router)
     app.include_router(metrics.router)

@@ -18,6 +18,7 @@ from alerts.settings import load_settings as load_alert_settings
 from edge.wire.clock import clock_from_text
 from gateway.schema import SchemaError
 from gateway.settings import SettingsError, load_settings
+from registry.accounts.breached import BreachListError
 from registry.db import DatabaseUnavailable
 from registry.sealed import KeyringError
 
@@ -80,7 +81,7 @@ def serve(
         _fail(f"cannot listen on {error}: stop the other program or choose another --port")
     except DatabaseUnavailable as error:
         _fail(f"database: {error}: start it, or correct database_url")
-    except (SchemaError, AlertSettingsError, PolicyError) as error:
+    except (SchemaError, AlertSettingsError, PolicyError, BreachListError) as error:
         _fail(str(error))
     except KeyringError as error:
         _fail(f"key file: {error}")

@@ -21,13 +21,14 @@ from starlette.exceptions import HTTPException
 
 from alerts.incidents import IncidentError
 from gateway.door import CSRF_HEADER, BadToken, CsrfMissing
+from registry.accounts.factors import WrongCode
 from registry.audit import ReasonMissing
 from registry.cameras.twins import Held
 from registry.db import DatabaseUnavailable
 from registry.editing import ChangedMeanwhile, values_of
 from registry.evidence import Incomplete
 from registry.files import FileMissing, FileRefused
-from registry.identity import BadLogin, Throttled, WrongCredentials
+from registry.identity import BadLogin, SecondFactorNeeded, Throttled, WrongCredentials
 from registry.passwords import WeakPassword
 from registry.requests.workflow import PolicyError
 from registry.rights import Forbidden
@@ -191,6 +192,10 @@ _MAKERS: Final[dict[type[Exception], _Maker]] = {
     WrongCredentials: lambda _: ProblemError(
         401, "wrong-credentials", "The login, password or code is wrong"
     ),
+    SecondFactorNeeded: lambda _: ProblemError(
+        401, "second-factor-needed", "A code is needed", "send `code` of your second factor too"
+    ),
+    WrongCode: lambda error: wrong_field("body.code", str(error)),
     Throttled: _throttled,
     BadLogin: lambda error: wrong_field("body.login", str(error)),
     WeakPassword: lambda error: wrong_field("body.password", str(error)),
@@ -220,6 +225,14 @@ _MAKERS: Final[dict[type[Exception], _Maker]] = {
     RequestValidationError: _validation,
     Exception: _unexpected,
 }
+
+
+def problem_of(error: Exception) -> ProblemError | None:
+    """The problem a domain error is; None for one that nobody foresaw."""
+    for kind in type(error).__mro__:
+        if kind is not Exception and kind in _MAKERS:
+            return _MAKERS[kind](error)
+    return None
 
 
 def response_of(problem: ProblemError) -> JSONResponse:

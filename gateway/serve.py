@@ -37,8 +37,10 @@ from gateway.settings import GatewaySettings
 from gateway.supervise import Supervisor
 from gateway.upkeep import Upkeep
 from gateway.web import pages, routes
+from registry.accounts.breached import Breached
 from registry.fibre.services import PlantKeeper
 from registry.identity import Identity
+from registry.passwords import Passwords
 
 #: Open requests get this long to finish; live streams are ended at once.
 _HTTP_GRACE_S = 5
@@ -103,7 +105,7 @@ async def _run(
     started: Callable[[Started], None],
     stop: asyncio.Event,
 ) -> None:
-    identity = Identity(city.database, city.clock)
+    identity = Identity(city.database, city.clock, passwords=_passwords(city), keyring=city.keyring)
     application, keeper = _application(city, identity), PlantKeeper()
     application.state.plant_keeper = keeper  # the routes and the watch share one plant
     server = _server(application, city)
@@ -170,6 +172,12 @@ def _alerts_worker(city: City, settings: AlertSettings, channels: Mapping[str, C
         public_url=settings.public_url,
         on_change=lambda incident_id: city.hub.publish("incident", {"incident": incident_id}),
     )
+
+
+def _passwords(city: City) -> Passwords:
+    """How passwords are judged. Raises ``BreachListError`` or ``OSError`` for a list that is none."""
+    listed = city.settings.breached_passwords_file
+    return Passwords(breached=Breached(listed) if listed else None)
 
 
 async def _say_when_connected(ingest: IngestWorker) -> None:

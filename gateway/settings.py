@@ -98,6 +98,9 @@ class GatewaySettings(BaseSettings):
     open_overview: bool = Field(
         False, description="show the first page to everybody, without signing in: demos, wall displays"
     )
+    breached_passwords_file: Path | None = Field(
+        None, description="SHA-1 hashes of breached passwords, ascending, as Have I Been Pwned's list"
+    )
     open_metrics: bool = Field(
         False, description="give /metrics to everybody, without a token: inside one's own network"
     )

@@ -18,19 +18,28 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import delete, func, select, update
-from sqlalchemy.dialects.postgresql import insert as pg_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from edge.wire.clock import US_PER_S, Clock
 from edge.wire.identity import new_id
 from registry import audit
+from registry.accounts.factors import SecondFactors
+from registry.accounts.failures import (
+    Keys,
+    count_failure,
+    failure_key,
+    forget_failures,
+    uncount_failure,
+)
+from registry.accounts.failures import Throttled as Throttled  # whoever signs people in meets it
+from registry.accounts.standing import grants_of, has_factor
 from registry.db import Database
-from registry.models import ApiToken, LoginFailure, LoginSession, Person, RoleGrant, SetupCode
-from registry.passwords import Passwords, check_password
+from registry.models import ApiToken, LoginSession, Person, RoleGrant, SetupCode
+from registry.passwords import Passwords
 from registry.rights import ANYBODY, SYSTEM, Actor, Grant, Role, check_roles
-from registry.throttle import LOGIN_ALLOWANCE, ORIGIN_ALLOWANCE, wait_us
+from registry.sealed import Keyring, KeyringError
+from registry.throttle import LOGIN_ALLOWANCE, ORIGIN_ALLOWANCE
 
 #: A session ends after this long without a request, and after this long in any case.
 IDLE_US: Final = 8 * 3600 * US_PER_S
@@ -50,20 +59,13 @@ _LOGIN: Final = re.compile(r"[a-z0-9][a-z0-9._@-]{1,99}")
 #: The first administrator of an empty city does every office's work until there are others.
 _FIRST_ROLES: Final[tuple[Role, ...]] = ("administrator", "registrar", "duty")
 
-#: Counters of failures, and how many each one forgives.
-_Keys = dict[str, int]
-
 
 class WrongCredentials(Exception):
     """No such login and password (which of the two is not said), or a used or expired code."""
 
 
-class Throttled(Exception):
-    """Too many failures; ``retry_after_s`` says when the next try is heard."""
-
-    def __init__(self, retry_after_s: int) -> None:
-        super().__init__(f"too many failed attempts; try again in {retry_after_s} s")
-        self.retry_after_s = retry_after_s
+class SecondFactorNeeded(Exception):
+    """The password is right; a code of the second factor is wanted with it."""
 
 
 class BadLogin(ValueError):
@@ -97,10 +99,24 @@ class Known:
 class Identity:
     """Everything about who somebody is, over one database."""
 
-    def __init__(self, database: Database, clock: Clock, *, passwords: Passwords | None = None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        *,
+        passwords: Passwords | None = None,
+        keyring: Keyring | None = None,
+    ) -> None:
+        """Without a key ring nobody who has a second factor can sign in."""
         self._database = database
         self._clock = clock
         self._passwords = passwords or Passwords()
+        self._factors = SecondFactors(database, keyring, clock) if keyring else None
+
+    @property
+    def passwords(self) -> Passwords:
+        """How passwords are judged and hashed here."""
+        return self._passwords
 
     # --- the first administrator ---------------------------------------------------------------
 
@@ -129,9 +145,9 @@ class Identity:
         Raises ``WrongCredentials``, ``Throttled``, ``BadLogin``, ``WeakPassword``.
         """
         login = check_login(login)
-        check_password(password, login)
-        keys: _Keys = {_failure_key("setup", origin): ORIGIN_ALLOWANCE}
-        await self._count_failure(keys)
+        await self._passwords.check(password, login)
+        keys: Keys = {failure_key("setup", origin): ORIGIN_ALLOWANCE}
+        await count_failure(self._database, self._clock, keys)
         password_hash = await self._passwords.hash(password)
         now_us = self._clock.now_us()
         async with self._database.write() as session:
@@ -141,7 +157,7 @@ class Identity:
                 raise WrongCredentials
             found.used_us = now_us
             person = await self._add_person(session, login, password_hash, _FIRST_ROLES, now_us)
-            await _forget_failures(session, keys)
+            await forget_failures(session, keys)
             await audit.append(
                 session, actor=Actor(person.id, "staff"), origin=origin, action="person.create",
                 object_kind="person", object_id=person.id, now_us=now_us,
@@ -157,7 +173,7 @@ class Identity:
         """A person who can sign in. Returns their id. Raises ``BadLogin``, ``ValueError``."""
         login = check_login(login)
         checked = check_roles(roles)
-        check_password(password, login)
+        await self._passwords.check(password, login)
         password_hash = await self._passwords.hash(password)
         now_us = self._clock.now_us()
         async with self._database.write() as session:
@@ -185,15 +201,24 @@ class Identity:
     # --- sessions -------------------------------------------------------------------------------
 
     async def sign_in(
-        self, login: str, password: str, *, origin: str = "", old_token: str | None = None
+        self,
+        login: str,
+        password: str,
+        *,
+        code: str | None = None,
+        origin: str = "",
+        old_token: str | None = None,
     ) -> SignedIn:
-        """A new session. Raises ``WrongCredentials`` or ``Throttled``."""
+        """A new session. ``code``: of the second factor, or a recovery code.
+
+        Raises ``WrongCredentials``, ``SecondFactorNeeded`` or ``Throttled``.
+        """
         login = login.strip().casefold()
-        keys: _Keys = {
-            _failure_key("login", login): LOGIN_ALLOWANCE,
-            _failure_key("origin", origin): ORIGIN_ALLOWANCE,
+        keys: Keys = {
+            failure_key("login", login): LOGIN_ALLOWANCE,
+            failure_key("origin", origin): ORIGIN_ALLOWANCE,
         }
-        await self._count_failure(keys)
+        await count_failure(self._database, self._clock, keys)
         async with self._database.read() as session:
             person = await session.scalar(
                 select(Person).where(Person.login == login, Person.active.is_(True))
@@ -203,31 +228,86 @@ class Identity:
         if not right or person is None:
             await self._record_refusal(login, origin)
             raise WrongCredentials
-        return await self._open_session(person, keys, origin, old_token)
+        return await self._second_step(person, keys, code, origin, old_token)
+
+    async def sign_in_by_provider(
+        self, person_id: str, *, code: str | None, trusted: bool, origin: str, old_token: str | None
+    ) -> SignedIn:
+        """A new session for somebody whom a provider has named.
+
+        ``trusted``: the provider asks for a second factor itself, so we do not. Raises as ``sign_in``.
+        """
+        async with self._database.read() as session:
+            person = await session.get(Person, person_id)
+        if person is None or not person.active:
+            raise WrongCredentials
+        keys: Keys = {
+            failure_key("login", person.login): LOGIN_ALLOWANCE,
+            failure_key("origin", origin): ORIGIN_ALLOWANCE,
+        }
+        await count_failure(self._database, self._clock, keys)
+        if trusted:
+            return await self._open_session(person, keys, origin, old_token)
+        return await self._second_step(person, keys, code, origin, old_token)
+
+    async def _second_step(
+        self, person: Person, keys: Keys, code: str | None, origin: str, old_token: str | None
+    ) -> SignedIn:
+        """The session, after the second factor where the person has one."""
+        async with self._database.write() as session:
+            wanted = await has_factor(session, person.id)
+            if wanted and not code:  # no guess; those before it stay counted
+                await uncount_failure(session, list(keys))
+            elif wanted and self._factors is None:
+                raise KeyringError("a second factor cannot be checked without the key ring")
+            passed = not wanted or (
+                code is not None
+                and self._factors is not None
+                and await self._factors.passes(session, person.id, code, self._clock.now_us())
+            )
+        if passed:
+            return await self._open_session(person, keys, origin, old_token)
+        if not code:
+            raise SecondFactorNeeded
+        await self._record_refusal(person.login, origin)
+        raise WrongCredentials
+
+    async def open_session(
+        self, person_id: str, *, origin: str, old_token: str | None = None
+    ) -> SignedIn:
+        """A new session in the place of the old one, for somebody whose right to it just grew.
+
+        Raises ``WrongCredentials`` where they are no longer active.
+        """
+        async with self._database.read() as session:
+            person = await session.get(Person, person_id)
+        if person is None or not person.active:
+            raise WrongCredentials
+        return await self._open_session(person, {}, origin, old_token)
 
     async def _record_refusal(self, login: str, origin: str) -> None:
         async with self._database.write() as session:
             await audit.append(
                 session, actor=ANYBODY, origin=origin, action="session.refused",
-                object_kind="login", object_id=_failure_key("login", login)[:16],
+                object_kind="login", object_id=failure_key("login", login)[:16],
                 now_us=self._clock.now_us(),
             )  # fmt: skip
 
     async def _open_session(
-        self, person: Person, keys: _Keys, origin: str, old_token: str | None
+        self, person: Person, keys: Keys, origin: str, old_token: str | None
     ) -> SignedIn:
         now_us = self._clock.now_us()
         token, csrf = secrets.token_urlsafe(_TOKEN_BYTES), secrets.token_urlsafe(_TOKEN_BYTES)
         async with self._database.write() as session:
-            await _forget_failures(session, keys)
+            await forget_failures(session, keys)
             await session.execute(delete(LoginSession).where(LoginSession.expires_us <= now_us))
             if old_token:
                 old = delete(LoginSession).where(LoginSession.token_hash == _hash(old_token))
                 await session.execute(old)
             session.add(
                 LoginSession(
-                    token_hash=_hash(token), person_id=person.id, csrf=csrf, created_us=now_us,
-                    used_us=now_us, expires_us=now_us + ABSOLUTE_US,
+                    token_hash=_hash(token), person_id=person.id, csrf=csrf, origin=origin[:100],
+                    created_us=now_us, used_us=now_us, expires_us=now_us + ABSOLUTE_US,
                 )
             )  # fmt: skip
             await audit.append(
@@ -252,7 +332,7 @@ class Identity:
             login_session, person = row
             if now_us >= min(login_session.expires_us, login_session.used_us + IDLE_US):
                 return None
-            actor = Actor(person.id, "staff", await _grants_of(session, person.id))
+            actor = Actor(person.id, "staff", await grants_of(session, person.id, now_us))
         if now_us - login_session.used_us >= _TOUCH_US:
             await self._touch(login_session.token_hash, now_us)
         return Known(actor, person.login, person.language, login_session.expires_us, login_session.csrf)
@@ -275,9 +355,20 @@ class Identity:
     # --- API tokens -----------------------------------------------------------------------------
 
     async def new_token(
-        self, name: str, roles: Sequence[str], days: int, *, by: Actor = SYSTEM, origin: str = ""
+        self,
+        name: str,
+        roles: Sequence[str],
+        days: int,
+        *,
+        unit_code: str | None = None,
+        organisation_id: str | None = None,
+        by: Actor = SYSTEM,
+        origin: str = "",
     ) -> str:
-        """A machine's key, shown once. Raises ``ValueError`` that says what was expected."""
+        """A machine's key, shown once; perhaps for one unit or organisation alone.
+
+        Raises ``ValueError`` that says what was expected.
+        """
         checked = check_roles(roles)
         if not checked:
             raise ValueError("a token needs at least one role")
@@ -290,14 +381,18 @@ class Identity:
         async with self._database.write() as session:
             session.add(
                 ApiToken(
-                    token_hash=_hash(token), name=name, roles=list(checked), created_us=now_us,
+                    token_hash=_hash(token), name=name, roles=list(checked), unit_code=unit_code,
+                    organisation_id=organisation_id, created_us=now_us,
                     expires_us=now_us + days * _DAY_US,
                 )
             )  # fmt: skip
             await audit.append(
                 session, actor=by, origin=origin, action="token.create", object_kind="token",
                 object_id=token_id(_hash(token)), now_us=now_us,
-                after={"name": name, "roles": list(checked), "days": days},
+                after={
+                    "name": name, "roles": list(checked), "days": days, "unit_code": unit_code,
+                    "organisation_id": organisation_id,
+                },
             )  # fmt: skip
         return token
 
@@ -308,7 +403,9 @@ class Identity:
         now_us = self._clock.now_us()
         if found is None or found.revoked_us is not None or found.expires_us <= now_us:
             return None
-        grants = tuple(Grant(role) for role in check_roles(found.roles))
+        grants = tuple(
+            Grant(role, found.unit_code, found.organisation_id) for role in check_roles(found.roles)
+        )
         actor = Actor(f"token:{token_id(found.token_hash)}", "service", grants)
         return Known(actor, found.name, "mn", found.expires_us)
 
@@ -328,50 +425,6 @@ class Identity:
                     object_id=short_id, now_us=now_us,
                 )  # fmt: skip
         return True
-
-    # --- throttling -----------------------------------------------------------------------------
-
-    async def _count_failure(self, keys: _Keys) -> None:
-        now_us = self._clock.now_us()
-        async with self._database.write() as session:
-            for key, allowance in sorted(keys.items()):
-                row = await _counter(session, key, now_us)
-                wait = wait_us(row.failures, now_us - row.last_us, allowance)
-                if wait > 0:
-                    raise Throttled(-(-wait // US_PER_S))
-                row.failures = row.failures + 1 if wait == 0 else 1
-                row.last_us = now_us
-
-
-async def _counter(session: AsyncSession, key: str, now_us: int) -> LoginFailure:
-    """The counter, made if there is none, held until the transaction ends."""
-    insert = pg_insert if session.get_bind().dialect.name == "postgresql" else sqlite_insert
-    new = insert(LoginFailure).values(key=key, failures=0, last_us=now_us)
-    await session.execute(new.on_conflict_do_nothing())
-    held = select(LoginFailure).where(LoginFailure.key == key).with_for_update()
-    return (await session.scalars(held.execution_options(populate_existing=True))).one()
-
-
-async def _grants_of(session: AsyncSession, person_id: str) -> tuple[Grant, ...]:
-    rows = await session.scalars(select(RoleGrant).where(RoleGrant.person_id == person_id))
-    grants = []
-    for row in rows:
-        (role,) = check_roles([row.role])
-        grants.append(Grant(role, row.unit_code, row.organisation_id))
-    return tuple(grants)
-
-
-async def _forget_failures(session: AsyncSession, keys: _Keys) -> None:
-    """It was no failure after all. An address keeps its other failures: one account is no amnesty."""
-    for key, allowance in keys.items():
-        if allowance == LOGIN_ALLOWANCE:
-            await session.execute(delete(LoginFailure).where(LoginFailure.key == key))
-            continue
-        await session.execute(
-            update(LoginFailure)
-            .where(LoginFailure.key == key, LoginFailure.failures > 0)
-            .values(failures=LoginFailure.failures - 1)
-        )
 
 
 def check_login(login: str) -> str:
@@ -400,10 +453,6 @@ def id_of_token(token: str) -> str:
 def _hash(secret: str) -> str:
     """SHA-256 is enough for a secret of 160 bits and more; a password takes Argon2id."""
     return hashlib.sha256(secret.encode()).hexdigest()
-
-
-def _failure_key(kind: str, name: str) -> str:
-    return _hash(f"{kind}\0{name}")
 
 
 def _new_code() -> str:

@@ -9,6 +9,8 @@ from pwdlib import PasswordHash
 from pwdlib.exceptions import UnknownHashError
 from pwdlib.hashers.argon2 import Argon2Hasher
 
+from registry.accounts.breached import Breached
+
 MIN_LENGTH: Final = 12
 #: Argon2 takes any length; this bounds what a stranger can make us hash.
 MAX_LENGTH: Final = 256
@@ -54,12 +56,19 @@ def check_password(password: str, login: str) -> None:
 
 
 class Passwords:
-    """Hashing and checking, a few at a time, in threads."""
+    """Judging, hashing and checking, a few at a time, in threads."""
 
-    def __init__(self, hasher: PasswordHash | None = None) -> None:
+    def __init__(self, hasher: PasswordHash | None = None, *, breached: Breached | None = None) -> None:
+        self._breached = breached
         self._hasher = hasher or PasswordHash((Argon2Hasher(),))
         self._turn = asyncio.Semaphore(_PARALLEL)
         self._decoy: str | None = None
+
+    async def check(self, password: str, login: str) -> None:
+        """As ``check_password``, and against the list of breached ones where there is one."""
+        check_password(password, login)
+        if self._breached is not None and await asyncio.to_thread(self._breached.has, password):
+            raise WeakPassword("the password was in a breach, so guessers have it; choose another")
 
     async def hash(self, password: str) -> str:
         async with self._turn:

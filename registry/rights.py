@@ -20,6 +20,7 @@ Role = Literal[
     "administrator", "registrar", "approver", "technician", "duty", "auditor",
     "dispatch",  # a dispatch centre's own system
     "resident",  # a family on its own page; only a link to that page gives it
+    "newcomer",  # signed in, but a role of theirs waits for their second factor
     "open",
 ]  # fmt: skip
 Action = Literal[
@@ -27,7 +28,7 @@ Action = Literal[
     "health.read", "session.open", "openapi.read", "page.read", "unit.read",
     "report.send",  # providers, known by their signatures and not by a session
     # what everybody signed in may do
-    "me.read", "session.close", "live.read",
+    "me.read", "me.write", "session.close", "live.read",
     # the register
     "site.read", "site.write", "household.read", "household.write",
     "household.open",  # read the sealed fields: address, contacts
@@ -63,21 +64,24 @@ Action = Literal[
     "camera.health.read",
     "camera.evidence.read",  # small pictures of streets, with people in them
     # people, keys, running it
-    "person.read", "person.write", "token.read", "token.write", "audit.read",
+    "person.read", "person.write",
+    "emergency.take",  # take a role for some minutes, with a reason that everybody in charge is told
+    "token.read", "token.write", "audit.read",
     "metrics.read", "doctor.read",
 ]  # fmt: skip
 ROLE_NAMES: Final[tuple[Role, ...]] = get_args(Role)
 ACTIONS: Final[tuple[Action, ...]] = get_args(Action)
-#: Roles that can be granted to somebody; ``open`` is everybody's, ``resident`` comes with a link.
+#: Roles that can be granted to somebody; ``open`` is everybody's, ``resident`` comes with a link,
+#: ``newcomer`` stands in for roles that wait.
 GRANTABLE: Final[tuple[Role, ...]] = tuple(
-    role for role in ROLE_NAMES if role not in ("open", "resident")
+    role for role in ROLE_NAMES if role not in ("open", "resident", "newcomer")
 )
 
 _OPEN: Final[frozenset[Action]] = frozenset(
     {"health.read", "session.open", "openapi.read", "page.read", "unit.read", "report.send",
      "request.send"}
 )  # fmt: skip
-_SIGNED_IN: Final[frozenset[Action]] = _OPEN | {"me.read", "session.close"}
+_SIGNED_IN: Final[frozenset[Action]] = _OPEN | {"me.read", "me.write", "session.close"}
 _LOOK: Final[frozenset[Action]] = _SIGNED_IN | {
     "site.read", "household.read", "detector.read", "model.read",
     "reading.read", "incident.read", "live.read", "camera.health.read",
@@ -99,22 +103,22 @@ ROLES: Final[dict[Role, frozenset[Action]]] = {
         "organisation.write", "organisation.open", "camera.write", "camera.install", "camera.open",
         "specification.write", "specification.comment", "server.write", "inspection.write",
         "finding.fix", "finding.verify", "request.write", "request.open", "cost.write", "khur.ask",
-        "label.print", "fibre.write", "fibre.work",
+        "label.print", "fibre.write", "fibre.work", "emergency.take",
     },
     "approver": _LOOK | {
         "camera.inspect", "organisation.open", "specification.comment", "specification.decide",
-        "finding.verify",
+        "finding.verify", "emergency.take",
     },
     "technician": _LOOK | {
         "camera.evidence.read", "detector.write", "metrics.read", "doctor.read",
         "camera.install", "camera.open",
         "specification.comment", "server.write", "licence.open", "finding.fix", "label.print",
-        "fibre.write",
+        "fibre.write", "emergency.take",
     },
     "duty": _LOOK | {
         "camera.evidence.read",
         "household.open", "incident.acknowledge", "incident.resolve", "metrics.read", "doctor.read",
-        "cap.read", "request.write", "request.open", "fibre.work",
+        "cap.read", "request.write", "request.open", "fibre.work", "emergency.take",
     },
     "auditor": _LOOK | {
         "person.read", "token.read", "audit.read", "metrics.read", "doctor.read",
@@ -122,6 +126,7 @@ ROLES: Final[dict[Role, frozenset[Action]]] = {
     },
     "dispatch": _SIGNED_IN | {"cap.read"},
     "resident": _OPEN | {"home.use"},
+    "newcomer": _SIGNED_IN,
     "open": _OPEN,
 }  # fmt: skip
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from gateway.api import (
+    account,
     camera_health,
     camera_maps,
     camera_models,
@@ -31,6 +32,7 @@ from gateway.api import (
     models,
     organisations,
     people,
+    person_life,
     reaching,
     readings,
     requests,
@@ -49,6 +51,7 @@ def routers() -> list[APIRouter]:
     """Every router of the API."""
     return [
         session.router,
+        account.router,
         sites.router,
         households.router,
         detectors.router,
@@ -66,6 +69,7 @@ def routers() -> list[APIRouter]:
         readings.router,
         live.router,
         people.router,
+        person_life.router,
         units.router,
         search.router,
         search.views,

@@ -12,7 +12,9 @@ from gateway.api.common import (
     DEFAULT_LIMIT,
     Cursor,
     Limit,
+    ObjectId,
     Page,
+    UnitCode,
     Wanted,
     at,
     decode_cursor,
@@ -54,6 +56,8 @@ class TokenIn(Wanted):
     name: Annotated[str, Field(min_length=1, max_length=100, examples=["prometheus"])]
     roles: _Roles
     days: Annotated[int, Field(ge=1, le=MAX_TOKEN_DAYS)] = 90
+    unit_code: UnitCode | None = Field(default=None, description="only there and below")
+    organisation_id: ObjectId | None = Field(default=None, description="only what lies with it")
 
 
 class TokenOut(BaseModel):
@@ -62,6 +66,8 @@ class TokenOut(BaseModel):
     id: str
     name: str
     roles: list[str]
+    unit_code: str | None
+    organisation_id: str | None
     created_at: str | None
     expires_at: str | None
     revoked_at: str | None
@@ -142,8 +148,9 @@ async def list_tokens(
     page, following = page_of(rows, limit, lambda row: (token_id(row.token_hash),))
     items = [
         TokenOut(
-            id=token_id(row.token_hash), name=row.name, roles=row.roles, created_at=at(row.created_us),
-            expires_at=at(row.expires_us), revoked_at=at(row.revoked_us),
+            id=token_id(row.token_hash), name=row.name, roles=row.roles,
+            unit_code=row.unit_code, organisation_id=row.organisation_id,
+            created_at=at(row.created_us), expires_at=at(row.expires_us), revoked_at=at(row.revoked_us),
         )
         for row in page
     ]  # fmt: skip
@@ -160,8 +167,9 @@ async def post_token(
     """It is shown this once; only its hash is kept."""
     roles = _checked(body.roles)
     token = await identity(request).new_token(
-        body.name, roles, body.days, by=asker.actor, origin=asker.origin
-    )
+        body.name, roles, body.days, unit_code=body.unit_code,
+        organisation_id=body.organisation_id, by=asker.actor, origin=asker.origin,
+    )  # fmt: skip
     return NewToken(token=token)
 
 

@@ -8,10 +8,11 @@ from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, Field
 
 from edge.wire.clock import rfc3339
+from gateway import session_cookie
 from gateway.api.common import Wanted
-from gateway.door import Asker, cookie_name, identity, need, origin_of
+from gateway.door import Asker, identity, need, origin_of
 from gateway.problems import documented
-from registry.identity import ABSOLUTE_US, Known
+from registry.identity import Known
 from registry.rights import ACTIONS, may_somewhere
 
 router = APIRouter(tags=["session"])
@@ -33,6 +34,10 @@ class SessionIn(Wanted):
 
     login: _Login
     password: _Password
+    code: Annotated[
+        str | None,
+        Field(max_length=20, repr=False, description="of the second factor, where there is one"),
+    ] = None
 
 
 class Me(BaseModel):
@@ -82,15 +87,12 @@ async def set_up(body: SetupIn, request: Request) -> Created:
 )
 async def sign_in(body: SessionIn, request: Request, response: Response) -> Me:
     """Sets the session cookie; an older session of this browser ends."""
-    name = cookie_name(request)
     session = await identity(request).sign_in(
-        body.login, body.password, origin=origin_of(request), old_token=request.cookies.get(name)
-    )
-    known = await identity(request).known_by_session(session.token)
-    response.set_cookie(
-        name, session.token, max_age=ABSOLUTE_US // 1_000_000, path="/", httponly=True,
-        samesite="lax", secure=request.url.scheme == "https",
+        body.login, body.password, code=body.code, origin=origin_of(request),
+        old_token=session_cookie.given(request),
     )  # fmt: skip
+    known = await identity(request).known_by_session(session.token)
+    session_cookie.give(response, request, session.token)
     if known is None:  # deactivated in this very moment
         raise RuntimeError("a session that ended as it began")
     return _me(known)
@@ -101,12 +103,11 @@ async def sign_out(
     request: Request, asker: Annotated[Asker, Depends(need("session.close", by_object=True))]
 ) -> Response:
     """Ends the session of the cookie."""
-    name = cookie_name(request)
-    token = request.cookies.get(name)
+    token = session_cookie.given(request)
     if token:
         await identity(request).sign_out(token, actor=asker.actor, origin=asker.origin)
     response = Response(status_code=204)
-    response.delete_cookie(name, path="/", secure=request.url.scheme == "https", httponly=True)
+    session_cookie.take(response, request)
     return response
 
 

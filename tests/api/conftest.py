@@ -79,7 +79,7 @@ async def city(city_url: str, tmp_path: Path) -> AsyncIterator[TestCity]:
 
 @pytest.fixture
 def people(city: TestCity) -> Identity:
-    return Identity(city.database, city.clock, passwords=cheap_passwords())
+    return Identity(city.database, city.clock, passwords=cheap_passwords(), keyring=city.keyring)
 
 
 @pytest.fixture
