@@ -246,7 +246,8 @@ async def path(folder: Path, faults: int) -> dict[str, Any]:
     from utaa.readback import Api
 
     count = max(faults * 3, 12)  # a third of them at once is no loss of the network
-    async with _simulated(count, "--size", "640x360") as port:
+    ready = ",".join(TAMPERED)
+    async with _simulated(count, "--size", "640x360", "--prepare", ready) as port:
         file = folder / "cameras.toml"
         file.write_text("".join(
             f'[[camera]]\nname = "cam{n}"\nurl = "rtsp://{_host(n)}:{port}/cam{n}"\nonvif_port = 0\n'

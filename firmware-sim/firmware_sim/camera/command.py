@@ -29,6 +29,9 @@ def camera(
         str, typer.Option(envvar="UTAA_SIM_CAMERA_PASSWORD", help="Its password.")
     ] = "",
     night: Annotated[bool, typer.Option("--night", help="An empty street at night.")] = False,
+    prepare: Annotated[
+        str | None, typer.Option(help="Faults of the picture to have ready: encoding takes seconds.")
+    ] = None,
     faults: Annotated[bool, typer.Option("--faults", help="List the faults and end.")] = False,
 ) -> None:
     """Serve cameras over RTSP and HTTP. Lines on stdin change them: 'cam1 stall', 'cam1 -', '*
@@ -41,9 +44,14 @@ def camera(
         return
     try:
         _check(fault)
+        ready = [name for name in (prepare or "").split(",") if name]
+        for name in ready:
+            _check(name)
         width, height = _size(size)
         shape = Shape(width=width, height=height, rate_fps=rate, bitrate_kbps=bitrate, night=night)
         cameras = {f"cam{n}": Camera(shape, fault, user, password) for n in range(1, count + 1)}
+        for name in ready:
+            Camera(shape, name).film()
         with contextlib.suppress(KeyboardInterrupt):
             asyncio.run(_serve(cameras, host, port))
     except SimulatorError as error:
