@@ -16,6 +16,8 @@ NEAR_DEG: Final = 15.0
 #: How alike two names must be, of 100.
 NAME_ALIKE: Final = 92
 _M_PER_DEGREE: Final = 111_320.0
+#: A degree of longitude is at least this part of one of latitude, up to 84° north or south.
+_NARROWEST: Final = 0.1
 
 Pose = tuple[str, float, float, float | None]
 
@@ -24,9 +26,10 @@ def near_pairs(poses: Iterable[Pose]) -> Iterator[tuple[str, str]]:
     """Pairs of (id, lat, lon, azimuth) within 3 m and 15°; an unknown azimuth agrees with any."""
     cells: dict[tuple[int, int], list[Pose]] = {}
     step = NEAR_M / _M_PER_DEGREE
+    # one width for all: were it each place's own, columns would drift apart from row to row
+    wide = step / _NARROWEST
     for pose in poses:
         _, lat, lon, _ = pose
-        wide = step / max(0.1, math.cos(math.radians(lat)))
         row, column = math.floor(lat / step), math.floor(lon / wide)
         for other_row in (row - 1, row, row + 1):
             for other_column in (column - 1, column, column + 1):

@@ -90,12 +90,14 @@ async def test_going_back_is_refused_with_what_to_do_instead(tmp_path) -> None:
     database = Database(f"sqlite:///{tmp_path}/city.db")
     await schema.upgrade(database)
 
-    def back(connection: Connection) -> None:
-        command.downgrade(schema.config_of(connection), "-1")
+    def back(connection: Connection, wanted: str) -> None:
+        command.downgrade(schema.config_of(connection), wanted)
 
     async with database.engine.connect() as plain:
         connection = await plain.execution_options(utaa_write=True)
-        with pytest.raises(RuntimeError, match="restore the backup made before the upgrade"):
-            await connection.run_sync(back)
+        numbers = [f"{number:04}" for number in range(1, int(schema.newest()))]
+        for wanted in ("-1", "base", *numbers):
+            with pytest.raises(RuntimeError, match="restore the backup made before the upgrade"):
+                await connection.run_sync(back, wanted)
     assert await schema.current(database) == schema.newest()
     await database.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
@@ -155,6 +155,7 @@ _point = st.tuples(
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(_point, max_size=12))
+@example([(47.90005123, 106.90002609, None), (47.90007698, 106.90002832, None)])
 def test_near_pairs_are_those_of_the_slow_way(points) -> None:
     poses = [(str(index), *point) for index, point in enumerate(points)]
     found = {frozenset(pair) for pair in near_pairs(poses)}
