@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from alerts.cuts import EXPLAINED
+from alerts.models import AlarmRecord
 from gateway.cameras.models import CameraHealth
 from gateway.models import SiteState
 from registry.fibre.network import Network
@@ -36,9 +38,19 @@ async def signature(session: AsyncSession) -> tuple[object, ...]:
         )
     )
     sites = await session.execute(
-        select(func.count(), func.max(SiteState.heard_us)).where(SiteState.state.in_(LOST_STATES))
+        select(
+            func.count().filter(SiteState.state == "offline"),
+            func.count().filter(SiteState.state == "silent"),
+            func.max(SiteState.heard_us).filter(SiteState.state.in_(LOST_STATES)),
+        )
     )
-    return (*cameras.one(), *sites.one())
+    # a trouble may come a moment after the fact it rests on
+    alarms = await session.execute(
+        select(func.count(), func.max(AlarmRecord.arrived_us)).where(
+            AlarmRecord.kind.in_(EXPLAINED), AlarmRecord.cleared_us.is_(None)
+        )
+    )
+    return (*cameras.one(), *sites.one(), *alarms.one())
 
 
 async def read(session: AsyncSession) -> Losses:

@@ -20,7 +20,7 @@ from registry.fibre.network import Network
 from registry.fibre.services import Compiled
 from registry.fibre.values import WORK_LIFE, PlantError
 from registry.models import Household
-from registry.rights import Actor
+from registry.rights import SYSTEM, Actor
 
 
 class Running(NamedTuple):
@@ -106,6 +106,10 @@ async def settle_works(session: AsyncSession, now_us: int, policy: Policy) -> No
     for work in over.all():
         work.status = "done"
         await _close(session, work, now_us, policy)
+        await audit.append(
+            session, actor=SYSTEM, action="fibre.work_done", object_kind="fibre_work",
+            object_id=work.id, now_us=now_us, before={"status": "announced"}, after={"status": "done"},
+        )  # fmt: skip
 
 
 async def _close(session: AsyncSession, work: FibreWork, now_us: int, policy: Policy) -> None:

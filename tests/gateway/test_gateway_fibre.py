@@ -193,6 +193,17 @@ async def test_late_losses_join_the_cut_they_belong_to(street: Street) -> None:
     assert {record.incident_id for record in records} == {cut.id}
 
 
+async def test_a_silence_that_is_noticed_later_belongs_to_the_cut_too(street: Street) -> None:
+    await street.say(BEHIND, lost=True)
+    await street.school("offline")
+    await street.watch.look()
+    await street.watch.look()
+    await street.school("silent")
+    assert len(await street.open_incidents()) == 2
+    await street.watch.look()
+    assert [each.subject_kind for each in await street.open_incidents()] == ["fibre"]
+
+
 async def test_two_dead_cameras_stay_two_dead_cameras(street: Street) -> None:
     await street.say([BEFORE[0], BEHIND[0]], lost=True)
     assert (await street.watch.look()).opened == ()
@@ -201,6 +212,7 @@ async def test_two_dead_cameras_stay_two_dead_cameras(street: Street) -> None:
 
 async def test_planned_work_is_told_beforehand_and_its_faults_wake_nobody(street: Street) -> None:
     now_us = street.city.clock.now_us()
+    kept = await street.keeper.current(street.city.database)
     async with street.city.database.write() as session:
         work = FibreWork(
             id="work-1", title="T-2", elements=[demo_fibre.TRENCH], starts_us=now_us,
@@ -209,7 +221,7 @@ async def test_planned_work_is_told_beforehand_and_its_faults_wake_nobody(street
         session.add(work)
         await session.flush()
         affected, told = await works.announce(
-            session, await street.keeper.current(street.city.database), work, actor=CONSOLE, origin="test",
+            session, kept, work, actor=CONSOLE, origin="test",
             now_us=now_us, policy=street.city.policy,
         )  # fmt: skip
     assert (len(affected.of_kind("camera")), told) == (8, 1)
@@ -232,6 +244,7 @@ async def test_planned_work_is_told_beforehand_and_its_faults_wake_nobody(street
 
 async def test_faults_that_outlast_the_work_are_faults_again(street: Street) -> None:
     now_us = street.city.clock.now_us()
+    kept = await street.keeper.current(street.city.database)
     async with street.city.database.write() as session:
         work = FibreWork(
             id="work-2", title="T-2", elements=[demo_fibre.TRENCH], starts_us=now_us - 2,
@@ -240,7 +253,7 @@ async def test_faults_that_outlast_the_work_are_faults_again(street: Street) -> 
         session.add(work)
         await session.flush()
         await works.announce(
-            session, await street.keeper.current(street.city.database), work, actor=CONSOLE, origin="test",
+            session, kept, work, actor=CONSOLE, origin="test",
             now_us=now_us, policy=street.city.policy,
         )  # fmt: skip
     await street.say(BEHIND, lost=True)
