@@ -1,7 +1,7 @@
-"""What a family answers on its own page: we are safe, a false alarm, help; and later, whether it was real.
+"""What a family answers on its own page: safe, a false alarm, help; and later, whether it was real.
 
-Inside the caller's transaction, as lines of the incident's story. ``help`` climbs the ladder at once and
-does not acknowledge: nobody has it yet, and the next people must come.
+Inside the caller's transaction, as lines of the incident's story. ``help`` climbs the ladder at once
+and does not acknowledge: nobody has it yet, and the next people must come.
 """
 
 from __future__ import annotations
@@ -31,9 +31,14 @@ async def answer(
     session: AsyncSession, incident: Incident, contact: Contact | None, said: Answer, now_us: int,
     policy: Policy,
 ) -> None:  # fmt: skip
-    """The family answers its incident. Raises ``IncidentError``: already_over."""
+    """The family answers its incident; the same word again is no news.
+
+    Raises ``IncidentError``: already_over.
+    """
     if incident.state not in ("opened", "acknowledged"):
         raise IncidentError("already_over", "the alarm has ended")
+    if (await answers_of(session, [incident.id])).get(incident.id, {}).get("said") == said:
+        return
     who = who_of(contact)
     session.add(plan.note(incident, ANSWERED, now_us, who, said=said))
     if said == "help":

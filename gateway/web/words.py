@@ -35,6 +35,10 @@ class Words:
         text = self.catalogue[key]
         return text.format(**values) if values else text
 
+    def of(self, group: str, value: object) -> str:
+        """The text of one of a closed set, ``camera state`` and ``active``; what has none is itself."""
+        return self.catalogue.get(f"{group} {value}", str(value))
+
     def moment(self, time_us: int, now_us: int) -> str:
         """Local time; with the date when it is not today's."""
         local = datetime.fromtimestamp(time_us / 1e6, UTC).astimezone(ZONE)

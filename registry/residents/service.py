@@ -114,7 +114,7 @@ async def known(session: AsyncSession, cookie: str, now_us: int) -> HomeSession 
     """Which household's browser this is; None if unknown, ended, or the household is gone."""
     if len(cookie) > _MAX_TOKEN:
         return None
-    home = await session.scalar(
+    return await session.scalar(
         select(HomeSession)
         .join(Household, Household.id == HomeSession.household_id)
         .where(
@@ -123,7 +123,6 @@ async def known(session: AsyncSession, cookie: str, now_us: int) -> HomeSession 
             Household.gone_us.is_(None),
         )
     )
-    return home
 
 
 def needs_touch(home: HomeSession, now_us: int) -> bool:

@@ -2,6 +2,8 @@
 // message, so without signing in. What it shows comes encrypted from our own server.
 "use strict";
 
+importScripts("/static/home-offline.js"); // a family's last page, readable offline
+
 const WORDS = {
   mn: {
     seen: "Би мэдлээ", thanks: "Хариу авлаа. Баярлалаа.",
