@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from gateway.web import answers, codes, maps, routes
+from gateway.web import answers, codes, home, maps, routes
 
 
 def routers() -> list[APIRouter]:
     """Every router of the pages."""
-    return [routes.router, answers.router, codes.router, maps.router]
+    return [routes.router, answers.router, codes.router, maps.router, *home.routers()]
