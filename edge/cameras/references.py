@@ -121,6 +121,7 @@ class References:
         files = self.files()
         for kept in files:
             kept.path.unlink(missing_ok=True)
+        (self.folder / "banner").unlink(missing_ok=True)
         self.candidate, self.revision = None, self.revision + 1
         return len(files)
 
@@ -142,6 +143,15 @@ class References:
             return
         if len(jpeg) <= MAX_FILE_BYTES * 20 and self._wanted(at_s):
             self.candidate, self.last_candidate_s = _Candidate(jpeg, at_s), at_s
+
+    def banner(self, seen: str) -> str:
+        """How the camera presented itself at commissioning; now, if nobody noted it yet."""
+        file = self.folder / "banner"
+        with contextlib.suppress(OSError):
+            if not file.exists() and self.folder.is_dir():
+                file.write_text(seen, encoding="ascii")
+            return file.read_text(encoding="ascii").strip() or seen
+        return seen
 
     def doubt(self) -> None:
         """Something is not well: what waits is not learnt."""

@@ -64,6 +64,7 @@ SUDDEN: Final = 0.7
 #: every look of more than a day and a night.
 SLOW_S: Final = 26 * 3600.0
 SLOW_LOOKS: Final = 20
+_EXCHANGED: Final = "another server answers at its address"
 #: Glances in a row without any grain that moves, before a film is asked for.
 STILL: Final = 4
 
@@ -127,6 +128,8 @@ class Camera:
     slow_looks: int = 0
     #: what asking it by ONVIF found not to be as registered
     findings: tuple[str, ...] = ()
+    #: the server at its address presents itself as another one than at commissioning
+    exchanged: bool = False
 
     @property
     def host(self) -> str:
@@ -307,7 +310,7 @@ class Watchman:
                 camera.settings.registered,
                 at_us,
                 repeated=repeated,
-                findings=[*camera.findings, *_of_the_picture(camera.verdict)],
+                findings=[*self._findings(camera, probed), *_of_the_picture(camera.verdict)],
             ),
         )
         standing = camera.state.facts.get("changing")
@@ -316,6 +319,15 @@ class Watchman:
         if probed.outcome == "reachable" and by_bytes and not repeated:
             changes += self._take(camera, Observation(at_us, {"changing": True}, "new pictures"))
         return changes
+
+    @staticmethod
+    def _findings(camera: Camera, probed: Probed) -> tuple[str, ...]:
+        """What is known not to be as registered; who answers is learnt at the first full probe."""
+        references = camera.references
+        if references is None or probed.banner is None:
+            return camera.findings if not camera.exchanged else (*camera.findings, _EXCHANGED)
+        camera.exchanged = references.banner(probed.banner) != probed.banner
+        return (*camera.findings, _EXCHANGED) if camera.exchanged else camera.findings
 
     @staticmethod
     def _repeats(camera: Camera) -> bool:

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from edge.cameras.outcome import Registered
 from edge.cameras.prober import Prober
 from edge.cameras.references import References
@@ -39,6 +41,7 @@ def test_every_fault_of_the_simulator_has_its_fact() -> None:
     assert set(TURNS) == {*FAULTS, *PICTURE_FAULTS}
 
 
+@pytest.mark.soak  # half a minute of deadlines
 async def test_every_fault_turns_its_fact_and_mending_turns_it_back(tmp_path: Path) -> None:
     good = tmp_path / "good"
     good.mkdir()

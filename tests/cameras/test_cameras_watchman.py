@@ -200,6 +200,18 @@ async def test_what_is_heard_goes_into_the_same_facts_and_is_looked_after() -> N
     assert watchman.hear("stranger", Observation(1, {"in_place": False}, "")) == []
 
 
+async def test_another_server_at_the_address_is_not_as_registered(tmp_path: Path) -> None:
+    script = Script()
+    watchman, said = _watch(1, script)
+    watchman.cameras[0].references = References(tmp_path)
+    script.extra = {"banner": "one"}
+    await _round(watchman, 2)
+    script.extra = {"banner": "two"}
+    await _round(watchman, 3)
+    assert [r.change.fact for r in said if r.change] == ["as_registered"]
+    assert "another server" in watchman.cameras[0].state.facts["as_registered"].reason
+
+
 async def test_one_cameras_surprise_does_not_end_the_watch() -> None:
     class Broken(Script):
         async def probe(self, request: Request) -> Probed:
