@@ -38,33 +38,73 @@ async def of_rung(
 
     What ``can_wait`` does not go to channels on which the person wants nothing of that sort.
     """
+    found = await of_rungs(
+        session, [incident], rung, now_us, spare_the_away=spare_the_away, can_wait=can_wait
+    )
+    return found[incident.id]
+
+
+async def of_rungs(
+    session: AsyncSession, incidents: Sequence[Incident], rung: Rung, now_us: int,
+    *, spare_the_away: bool, can_wait: bool = False,
+) -> dict[str, list[Person]]:  # fmt: skip
+    """``of_rung`` for many incidents in one question, by the incident's id."""
     wanted: list[ColumnElement[bool]] = []
-    at_home = incident.household_id is not None
-    if at_home and rung.contacts != "none":
-        wanted.append(_household(incident, "resident"))
-    if at_home and "neighbours" in rung.also:
-        wanted.append(_household(incident, "neighbour"))
-    on_duty = "khoroo_duty" in rung.also or (not at_home and rung.contacts != "none")
-    if on_duty:
-        wanted.append(and_(Contact.role == "duty", Contact.unit_code.in_(_around(incident))))
-    if "desk" in rung.also or on_duty:
-        here = or_(Contact.unit_code.is_(None), Contact.unit_code.in_(_around(incident)))
+    at_home = [one for one in incidents if one.household_id is not None]
+    roles = ["resident"] * (rung.contacts != "none") + ["neighbour"] * ("neighbours" in rung.also)
+    if at_home and roles:
+        homes = {one.household_id for one in at_home}
+        wanted.append(and_(Contact.household_id.in_(homes), Contact.role.in_(roles)))
+    watched = [one for one in incidents if _on_duty(one, rung) or "desk" in rung.also]
+    if watched:
+        codes = {code for one in watched for code in _around(one)}
+        wanted.append(and_(Contact.role == "duty", Contact.unit_code.in_(codes)))
+        here = or_(Contact.unit_code.is_(None), Contact.unit_code.in_(codes))
         wanted.append(and_(Contact.role == "desk", here))
     if not wanted:
-        return []
+        return {one.id: [] for one in incidents}
     among = or_(*wanted)
     found = await _people(
         session, and_(among, ContactChannel.muted_us.is_(None)) if can_wait else among
     )
-    own = _at_home([p for p in found if p.contact.role == "resident"], now_us, spare_the_away)
-    duty = _nearest([p for p in found if p.contact.role == "duty"])
-    desk = [p for p in found if p.contact.role == "desk"]
+    of_home: dict[str | None, list[Person]] = {}
+    on_watch: list[Person] = []
+    for person in found:
+        if person.contact.role in ("duty", "desk"):
+            on_watch.append(person)
+        else:
+            of_home.setdefault(person.contact.household_id, []).append(person)
+    return {
+        one.id: _named(one, rung, of_home.get(one.household_id, []), on_watch, now_us, spare_the_away)
+        for one in incidents
+    }
+
+
+def _on_duty(incident: Incident, rung: Rung) -> bool:
+    """Whether the duty of the place is told: the rung names it, or there is no home."""
+    return "khoroo_duty" in rung.also or (incident.household_id is None and rung.contacts != "none")
+
+
+def _named(
+    incident: Incident, rung: Rung, of_home: Sequence[Person], on_watch: Sequence[Person], now_us: int,
+    spare_the_away: bool,
+) -> list[Person]:  # fmt: skip
+    """Whom the rung names among these. Pure."""
+    at_home = incident.household_id is not None
+    around = _around(incident)
+    on_duty = _on_duty(incident, rung)
+    home = of_home if at_home else ()
+    own = _at_home([p for p in home if p.contact.role == "resident"], now_us, spare_the_away)
+    here = [p for p in on_watch if p.contact.unit_code in around]
+    duty = _nearest([p for p in here if p.contact.role == "duty"]) if on_duty else []
+    desk = [p for p in on_watch if p.contact.role == "desk"] if on_duty or "desk" in rung.also else []
+    desk = [p for p in desk if p.contact.unit_code is None or p.contact.unit_code in around]
     if "desk" not in rung.also and (duty or at_home):
         desk = []  # it stands in only where a site has no other duty
     named = list(own) if at_home else duty + desk
     if rung.contacts == "first":
         named = named[:1]
-    others = [p for p in found if p.contact.role == "neighbour"] + (duty + desk if at_home else [])
+    others = [p for p in home if p.contact.role == "neighbour"] + (duty + desk if at_home else [])
     return [_on_channels(person, rung) for person in named + others]
 
 
@@ -113,16 +153,17 @@ async def first_of_households(session: AsyncSession, households: Collection[str]
     return [Person(p.contact, sorted(p.channels, key=_preference)[:1]) for p in first.values()]
 
 
+async def among(session: AsyncSession, contact_ids: Collection[str]) -> list[Person]:
+    """These people, in the order in which each home names its own."""
+    return await _people(session, Contact.id.in_(contact_ids))
+
+
 async def of_the_told(session: AsyncSession, incident: Incident) -> list[Person]:
     """Everybody who was told of the incident's present episode."""
     told = select(Notification.contact_id).where(
         Notification.incident_id == incident.id, Notification.episode == incident.episode
     )
     return await _people(session, Contact.id.in_(told))
-
-
-def _household(incident: Incident, role: str) -> ColumnElement[bool]:
-    return and_(Contact.household_id == incident.household_id, Contact.role == role)
 
 
 def _around(incident: Incident) -> list[str]:

@@ -405,7 +405,10 @@ async def _home(session: AsyncSession, heard: _Heard) -> Incident | None:
     if heard.active:
         query = query.where(Incident.state == "all_clear", Incident.history.is_(False))
     found: Incident | None = await session.scalar(
-        query.order_by(Incident.raised_us.desc(), Incident.id).limit(1).with_for_update()
+        query.order_by(Incident.raised_us.desc(), Incident.id)
+        .limit(1)
+        .with_for_update()
+        .execution_options(populate_existing=True)
     )
     return found
 

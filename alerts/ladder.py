@@ -14,13 +14,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from alerts import plan
 from alerts.cap.ready import make_ready
+from alerts.climbing import climb_together
 from alerts.models import Delivery, Incident, Notification
 from alerts.policy import PROOFS, Policy, Rule, next_timed_rung
 from alerts.queue import FAILED_STATES
 from edge.wire.clock import US_PER_S
 
-#: So many incidents climb in one transaction, some 0.1 s; first messages and new alarms go between.
-_CLIMBS_AT_ONCE = 20
+#: So many incidents climb in one transaction; first messages and new alarms go between.
+_CLIMBS_AT_ONCE = 100
 _IS_DUE = (
     select(Incident.id)
     .where(Incident.next_rung_us <= bindparam("now_us"), Incident.state == "opened")
@@ -243,6 +244,7 @@ async def climb_due(session: AsyncSession, now_us: int, policy: Policy) -> int:
         .with_for_update(skip_locked=True)
     )
     planned = 0
+    together: dict[tuple[str, int], list[Incident]] = {}
     for incident in due.all():
         rule = policy.rule(incident.hazard)
         number = next_timed_rung(rule, incident.rung)
@@ -251,9 +253,15 @@ async def climb_due(session: AsyncSession, now_us: int, policy: Policy) -> int:
             continue
         proof = await _stopping_proof(session, incident, rule)
         if proof is None:
-            planned += await climb(session, incident, rule, number, now_us, "time")
+            together.setdefault((incident.hazard, number), []).append(incident)
         else:
             session.add(plan.note(incident, "ladder_stopped", now_us, proof=proof, rung=incident.rung))
+    for (hazard, number), incidents in together.items():
+        rule = policy.rule(hazard)
+        deliveries, left = await climb_together(session, incidents, rule, number, now_us)
+        planned += deliveries
+        for incident in left:
+            planned += await climb(session, incident, rule, number, now_us, "time")
     await session.flush()
     return planned
 

@@ -1,24 +1,26 @@
-"""Many alarms at once: a batch of events of which most open an incident, in a dozen statements.
+"""Many alarms at once: a batch of events in some dozen statements, whatever its length.
 
 ``apply_alarms`` does what ``incidents.apply_alarm`` does for one after the other, with the same result.
-What is plain goes the short way, all of it together: the raise of an alarm nobody has heard of, in a
-home with no other word in the batch, no incident in the way and somebody to tell; and the repetition
-of an alarm that says nothing new. All the rest goes one by one. On PostgreSQL another worker may write
-the same alarm or open the same incident meanwhile: then the database refuses, and all goes one by one.
+The batch goes in waves: in each a home has one word at most, so that its words cannot depend on each
+other. What is plain goes the short way, all of a wave together: the raise of an alarm nobody has heard
+of, with no incident in the way and somebody to tell; words on an incident that is open
+(``alerts.following``); and the repetition of an alarm that says nothing new. All the rest goes one by
+one. On PostgreSQL another worker may write the same alarm or open the same incident meanwhile: then the
+database refuses, and the wave goes one by one.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import and_, func, insert, or_, select
+from sqlalchemy import and_, func, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from alerts import audience, incidents, plan, records
+from alerts import audience, following, incidents, plan, records
 from alerts.audience import Person
+from alerts.following import Rows, Word
 from alerts.incidents import Applied, Subject
 from alerts.models import AlarmEpoch, AlarmRecord, Delivery, Incident, IncidentEntry, Notification
 from alerts.policy import (
@@ -63,52 +65,117 @@ class _New(NamedTuple):
     hazard: Hazard
     incident_id: str
     people: Sequence[Person]
+    #: when the home was last told of this hazard, where that matters
+    last_told_us: int | None
 
 
 async def apply_alarms(
     session: AsyncSession, said: Sequence[Said], *, now_us: int, policy: Policy = DEFAULT_POLICY
 ) -> list[Applied]:
     """Fold many events of alarms, in their order; what each did."""
-    done = await _the_short_way(session, said, now_us, policy) if said else {}
-    results = []
+    if not said:
+        return []
+    epochs = await _standing_epochs(session, said, now_us)
+    homes = await _homes(session, said)
+    done: dict[int, Applied] = {}
+    for wave in _waves(said, homes):
+        await session.flush()
+        done |= await _the_short_way(session, wave, epochs, homes, now_us, policy)
+        for number, one in wave.items():
+            if number not in done:
+                done[number] = await incidents.apply_alarm(
+                    session, site_id=one.site_id, epoch=one.epoch, alarm=one.alarm,
+                    transition=one.transition, age_ms=one.age_ms, clock_synced=one.clock_synced,
+                    now_us=now_us, policy=policy,
+                )  # fmt: skip
+    return [done[number] for number in range(len(said))]
+
+
+def _waves(said: Sequence[Said], homes: dict[tuple[str, str], _Home]) -> list[dict[int, Said]]:
+    """The words by number, in waves: of one home, and of one alarm, each in the wave after the last."""
+    waves: list[dict[int, Said]] = []
+    reached: dict[tuple[str, str], int] = {}
     for number, one in enumerate(said):
-        results.append(
-            done.get(number)
-            or await incidents.apply_alarm(
-                session, site_id=one.site_id, epoch=one.epoch, alarm=one.alarm,
-                transition=one.transition, age_ms=one.age_ms, clock_synced=one.clock_synced,
-                now_us=now_us, policy=policy,
-            )
-        )  # fmt: skip
-    return results
+        home = homes.get((one.alarm.detector, one.site_id))
+        keys = (("alarm", one.alarm.id), ("home", home.id) if home else ("site", one.site_id))
+        wave = max(reached.get(key, 0) for key in keys)
+        reached.update(dict.fromkeys(keys, wave + 1))
+        if wave == len(waves):
+            waves.append({})
+        waves[wave][number] = one
+    return waves
 
 
 async def _the_short_way(
-    session: AsyncSession, said: Sequence[Said], now_us: int, policy: Policy
+    session: AsyncSession,
+    wave: dict[int, Said],
+    epochs: set[tuple[str, str]],
+    homes: dict[tuple[str, str], _Home],
+    now_us: int,
+    policy: Policy,
 ) -> dict[int, Applied]:
-    epochs = await _standing_epochs(session, said, now_us)
-    known = await _known(session, [one.alarm.id for one in said])
-    times = Counter(one.alarm.id for one in said)
-    plain = {
-        number: one
-        for number, one in enumerate(said)
-        if (one.site_id, one.epoch) in epochs and times[one.alarm.id] == 1
-    }
+    known = await _known(session, [one.alarm.id for one in wave.values()])
+    plain = {number: one for number, one in wave.items() if (one.site_id, one.epoch) in epochs}
     done = {
         number: Applied(False, known[one.alarm.id].incident_id, False, 0)
         for number, one in plain.items()
         if one.alarm.id in known and _says_nothing_new(one, known[one.alarm.id])
     }
-    raised = {
-        number: one
+    words = {
+        number: _word(number, one, home, known, now_us)
         for number, one in plain.items()
-        if one.alarm.id not in known and _is_live_raise(one)
+        if number not in done and (home := homes.get((one.alarm.detector, one.site_id)))
     }
-    if raised:
-        new = await _openable(session, said, raised, now_us, policy)
-        if new and await _open(session, new, now_us, policy):
-            done |= {one.number: Applied(True, one.incident_id, True, len(one.people)) for one in new}
+    if not words:
+        return done
+    rows = following.Rows()
+    written = await _follow(session, words, known, rows, now_us, policy)
+    raised = {
+        number: plain[number]
+        for number, word in words.items()
+        if word.since_us is not None and number not in written
+    }
+    new = await _openable(session, raised, homes, now_us, policy) if raised else []
+    for one in new:
+        _describe(one, words[one.number], rows, now_us, policy.rule(one.hazard))
+        written[one.number] = Applied(True, one.incident_id, True, len(one.people))
+    if written and await _written(session, rows):
+        done |= written
     return done
+
+
+def _word(number: int, one: Said, home: _Home, known: dict[str, Any], now_us: int) -> Word:
+    fresh = one.alarm.id not in known and _is_live_raise(one)
+    hazard = hazard_of(one.alarm.kind, test=one.alarm.test)
+    since_us = _since_us(one, now_us) if fresh else None
+    return Word(number, one.site_id, one.epoch, one.alarm, hazard, home.id, since_us)
+
+
+async def _follow(
+    session: AsyncSession,
+    words: dict[int, Word],
+    known: dict[str, Any],
+    rows: Rows,
+    now_us: int,
+    policy: Policy,
+) -> dict[int, Applied]:
+    """Those of the words that go on with an incident that is open."""
+    ids = {known[word.alarm.id].incident_id for word in words.values() if word.alarm.id in known}
+    keys = {
+        number: incidents.open_key("household", word.home, word.hazard)
+        for number, word in words.items()
+        if word.since_us is not None
+    }
+    found = await following.open_incidents(session, ids - {None}, set(keys.values()))
+    by_id = {incident.id: incident for incident in found}
+    by_key = {incident.open_key: incident for incident in found}
+    plain = []
+    for number, word in words.items():
+        record = known.get(word.alarm.id)
+        incident = by_id.get(record.incident_id) if record else by_key.get(keys.get(number, ""))
+        if following.is_plain(word, record, incident):
+            plain.append((word, record, incident))
+    return await following.follow(session, plain, rows, now_us, policy) if plain else {}
 
 
 def _is_live_raise(one: Said) -> bool:
@@ -163,8 +230,12 @@ async def _known(session: AsyncSession, ids: Sequence[str]) -> dict[str, Any]:
     rows = await session.execute(
         select(
             AlarmRecord.id, AlarmRecord.site_id, AlarmRecord.epoch, AlarmRecord.revision,
-            AlarmRecord.omitted_us, AlarmRecord.incident_id,
-        ).where(AlarmRecord.id.in_(ids))
+            AlarmRecord.omitted_us, AlarmRecord.incident_id, AlarmRecord.cleared_us,
+            AlarmRecord.abandoned_us, AlarmRecord.history,
+        )
+        .where(AlarmRecord.id.in_(ids))
+        .order_by(AlarmRecord.id)
+        .with_for_update()
     )  # fmt: skip
     return {row.id: row for row in rows}
 
@@ -187,36 +258,40 @@ async def _homes(session: AsyncSession, said: Sequence[Said]) -> dict[tuple[str,
 
 
 async def _openable(
-    session: AsyncSession, said: Sequence[Said], raised: dict[int, Said], now_us: int, policy: Policy
+    session: AsyncSession,
+    raised: dict[int, Said],
+    homes: dict[tuple[str, str], _Home],
+    now_us: int,
+    policy: Policy,
 ) -> list[_New]:
     """Which of the raises simply open an incident and tell the home's people of it."""
-    homes = await _homes(session, said)
-    words = Counter(home.id for one in said if (home := homes.get((one.alarm.detector, one.site_id))))
     alone = [
-        (number, one, home, hazard_of(one.alarm.kind, test=one.alarm.test))
+        (number, one, homes[one.alarm.detector, one.site_id], hazard)
         for number, one in raised.items()
-        if (home := homes.get((one.alarm.detector, one.site_id))) and words[home.id] == 1
+        if _is_plain(policy.rule(hazard := hazard_of(one.alarm.kind, test=one.alarm.test)))
     ]
-    alone = [entry for entry in alone if _is_plain(policy.rule(entry[3]))]
     if not alone:
         return []
     ids = {home.id for _, _, home, _ in alone}
     earliest_us = min(_since_us(one, now_us) for _, one, _, _ in alone)
     taken = await _in_the_way(session, ids, earliest_us)
     residents = await audience.residents(session, ids)
+    seldom = {home.id for _, _, home, hazard in alone if policy.rule(hazard).at_most_every_s}
+    last = await plan.last_told(session, seldom) if seldom else {}
     new = []
     for number, one, home, hazard in alone:
         rule = policy.rule(hazard)
         people = audience.chosen(residents.get(home.id, []), rule, now_us)
         if people and (home.id, hazard) not in taken:
-            new.append(_New(number, one, home, hazard, new_id(), people))
+            last_us = last.get((home.id, hazard)) if rule.at_most_every_s else None
+            new.append(_New(number, one, home, hazard, new_id(), people, last_us))
     return new
 
 
 def _is_plain(rule: Rule) -> bool:
-    """Its first rung is for the home's own people, and what was told before does not matter."""
+    """Its first rung is for the home's own people alone."""
     rung = rule.rungs[0]
-    return rung.contacts != "none" and not rung.also and not rule.at_most_every_s
+    return rung.contacts != "none" and not rung.also
 
 
 def _since_us(one: Said, now_us: int) -> int:
@@ -247,43 +322,33 @@ async def _in_the_way(
 # ---- rows -------------------------------------------------------------------------------------
 
 
-async def _open(session: AsyncSession, new: Sequence[_New], now_us: int, policy: Policy) -> bool:
+async def _written(session: AsyncSession, rows: Rows) -> bool:
     """Write everything; False if another worker was faster with any of it, and nothing is written."""
-    rows: dict[type[Any], list[dict[str, Any]]] = {
-        Incident: [], AlarmRecord: [], IncidentEntry: [], Notification: [], Delivery: [],
-    }  # fmt: skip
-    for one in new:
-        _describe(one, rows, now_us, policy.rule(one.hazard))
     if session.get_bind().dialect.name == "sqlite":  # one writer: what was looked up still holds
-        await _write(session, rows)
+        await following.write(session, rows)
         return True
     try:
         async with session.begin_nested():
-            await _write(session, rows)
+            await following.write(session, rows)
     except IntegrityError:
         return False
     return True
 
 
-async def _write(session: AsyncSession, rows: dict[type[Any], list[dict[str, Any]]]) -> None:
-    for table, values in rows.items():
-        await session.execute(insert(table.__table__), values)
-
-
-def _describe(one: _New, rows: dict[type[Any], list[dict[str, Any]]], now_us: int, rule: Rule) -> None:
-    said, since_us = one.said, _since_us(one.said, now_us)
+def _describe(one: _New, word: Word, written: Rows, now_us: int, rule: Rule) -> None:
+    said, since_us, rows = one.said, word.since_us or now_us, written.inserts
     opening = Subject("household", one.home.id, said.site_id, one.home.id, one.home.unit_code)
-    following = next_timed_rung(rule, 0)
+    later = next_timed_rung(rule, 0)
     rows[Incident].append(
         incidents.opened(opening, one.hazard, since_us, now_us, history=False)
         | {
             "id": one.incident_id, "summary": "", "homes": 1,
-            "next_rung_us": None if following is None
-            else now_us + int((rule.rungs[following].timed_s or 0) * US_PER_S),
+            "next_rung_us": None if later is None
+            else now_us + int((rule.rungs[later].timed_s or 0) * US_PER_S),
         }
     )  # fmt: skip
-    rows[AlarmRecord].append(_record(one, now_us))
-    when = due(rule, now_us, None)
+    rows[AlarmRecord].append(following.record_row(word, one.incident_id, now_us))
+    when = due(rule, now_us, one.last_told_us)
     notifications, deliveries = plan.rows(
         one.incident_id, 1, one.people, rule, 0, rule.message, when, now_us, values={}
     )
@@ -296,14 +361,3 @@ def _describe(one: _New, rows: dict[type[Any], list[dict[str, Any]]], now_us: in
         ),
         plan.planned_line(one.incident_id, now_us, rule.message, 0, notifications, deliveries, when),
     ]  # fmt: skip
-
-
-def _record(one: _New, now_us: int) -> dict[str, Any]:
-    alarm = one.said.alarm
-    return {
-        "id": alarm.id, "site_id": one.said.site_id, "epoch": one.said.epoch,
-        "detector_id": alarm.detector, "kind": alarm.kind, "alarm_class": alarm.alarm_class,
-        "raised_us": alarm.raised_us, "cleared_us": None, "revision": alarm.revision,
-        "reason": alarm.reason, "peak": dict(alarm.peak), "values": dict(alarm.values),
-        "test": alarm.test, "arrived_us": now_us, "history": False, "incident_id": one.incident_id,
-    }  # fmt: skip

@@ -197,6 +197,22 @@ async def _last_told(session: AsyncSession, incident: Incident) -> int | None:
     return found
 
 
+async def last_told(session: AsyncSession, homes: Collection[str]) -> dict[tuple[str, str], int]:
+    """By (household, hazard): when each was last told (by the moment it was due)."""
+    rows = await session.execute(
+        select(Incident.household_id, Incident.hazard, func.max(Delivery.due_us))
+        .join(Notification, Notification.incident_id == Incident.id)
+        .join(Delivery, Delivery.notification_id == Notification.id)
+        .where(
+            Incident.household_id.in_(homes),
+            Notification.message == Incident.hazard,
+            Delivery.state != "cancelled",
+        )
+        .group_by(Incident.household_id, Incident.hazard)
+    )
+    return {(home, hazard): due_us for home, hazard, due_us in rows}
+
+
 async def withdraw(session: AsyncSession, incident: Incident, reason: str) -> int:
     """Cancel what is queued for the incident: the reason to tell is gone. Never for an alarm."""
     ids = select(Notification.id).where(Notification.incident_id == incident.id)
