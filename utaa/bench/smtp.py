@@ -52,15 +52,19 @@ class _Session(asyncio.Protocol):
         self._opened.discard(self._transport)
 
     def data_received(self, data: bytes) -> None:
+        """Commands may come together (PIPELINING, RFC 2920); their answers then go together."""
         self._buffer += data
+        answers: list[bytes] = []
         while True:
             end = b"\r\n.\r\n" if self._in_data else b"\r\n"
             at = self._buffer.find(end)
             if at < 0:
-                return
+                break
             piece = bytes(self._buffer[:at])
             del self._buffer[: at + len(end)]
-            self._transport.write(self._mail(piece) if self._in_data else self._command(piece))
+            answers.append(self._mail(piece) if self._in_data else self._command(piece))
+        if answers:
+            self._transport.write(b"".join(answers))
 
     def _mail(self, content: bytes) -> bytes:
         self._in_data = False
@@ -70,7 +74,7 @@ class _Session(asyncio.Protocol):
     def _command(self, line: bytes) -> bytes:
         word = line[:4].upper()
         if word == b"EHLO":
-            return b"250-bench\r\n250-8BITMIME\r\n250 SIZE 10000000\r\n"
+            return b"250-bench\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SIZE 10000000\r\n"
         if word == b"RCPT":
             self._recipient = line.partition(b"<")[2].partition(b">")[0].decode()
         if word == b"DATA":
