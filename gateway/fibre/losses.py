@@ -13,6 +13,7 @@ from alerts.models import AlarmRecord
 from gateway.cameras.models import CameraHealth
 from gateway.models import SiteState
 from registry.fibre.network import Network
+from registry.models import Site
 
 #: A site that says goodbye or whose broker speaks its last will, and one that was not heard in time.
 LOST_STATES = ("offline", "silent")
@@ -103,3 +104,13 @@ async def sites_explained(session: AsyncSession, cameras: Collection[str]) -> li
         lost[site] = lost.get(site, 0) + 1
         explained[site] = explained.get(site, 0) + (camera in known)
     return [site for site, count in lost.items() if explained[site] >= MOSTLY * count]
+
+
+async def lost_sites_of(session: AsyncSession, unit_code: str) -> set[str]:
+    """The sites of a unit that are lost now."""
+    rows = await session.scalars(
+        select(SiteState.site_id)
+        .join(Site, Site.id == SiteState.site_id)
+        .where(Site.unit_code == unit_code, SiteState.state.in_(LOST_STATES))
+    )
+    return set(rows)

@@ -16,7 +16,7 @@ import structlog
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from alerts import cuts
+from alerts import areas, cuts, plan
 from alerts.models import Incident
 from edge.wire.identity import cameras_id, new_id
 from gateway import leases
@@ -220,6 +220,17 @@ class _Pass:
             self._session, incident, [*cameras, *many], _of_kind(members, "site"), self._now_us,
             self._policy,
         )  # fmt: skip
+        await self._explain_units(incident, _of_kind(members, "site"))
+
+    async def _explain_units(self, incident: Incident, sites: list[str]) -> None:
+        """A khoroo's silence that is wholly behind the cut is no second incident."""
+        for code, unit in (await areas.open_incidents(self._session)).items():
+            if unit.summary != "area_silent":
+                continue  # a power cut is a cause of its own
+            silent = await heard.lost_sites_of(self._session, code)
+            if silent and silent <= set(sites):
+                self._session.add(plan.note(unit, "explained", self._now_us, by=incident.id))
+                await areas.end(self._session, unit, self._now_us)
 
     async def _incident(self, outage: FibreOutage) -> Incident | None:
         return await self._session.get(Incident, outage.incident_id or "", with_for_update=True)

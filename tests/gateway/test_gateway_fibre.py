@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from sqlalchemy import select
 
-from alerts import incidents
+from alerts import areas, incidents
 from alerts.models import AlarmRecord, Incident, Notification
 from edge.wire.clock import US_PER_S
 from edge.wire.identity import new_id
@@ -200,6 +200,18 @@ async def test_a_silence_that_is_noticed_later_belongs_to_the_cut_too(street: St
     await street.watch.look()
     await street.school("silent")
     assert len(await street.open_incidents()) == 2
+    await street.watch.look()
+    assert [each.subject_kind for each in await street.open_incidents()] == ["fibre"]
+
+
+async def test_a_khoroos_silence_behind_the_cut_is_no_second_incident(street: Street) -> None:
+    await street.say(BEHIND, lost=True)
+    await street.school("silent")
+    async with street.city.database.write() as session:
+        site = await session.get_one(Site, demo_fibre.SCHOOL)
+        site.unit_code = "112551"
+        now_us, policy = street.city.clock.now_us(), street.city.policy
+        await areas.begin(session, "112551", "area_silent", now_us, policy)
     await street.watch.look()
     assert [each.subject_kind for each in await street.open_incidents()] == ["fibre"]
 
