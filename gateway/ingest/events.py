@@ -19,7 +19,7 @@ import msgspec
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from alerts import incidents
+from alerts import incidents, listed
 from alerts.incidents import Applied
 from alerts.openings import Said, apply_alarms
 from edge.wire.errors import REASONS, REPAIRS, WireError
@@ -260,12 +260,12 @@ class EventLane:
     async def _apply_snapshot(
         self, session: AsyncSession, snapshot: Snapshot, outcome: _Outcome, now_us: int
     ) -> None:
-        listed = [alarm.detector for alarm in snapshot.active]
-        await sites.check_owners(session, snapshot.site, listed)
+        detectors = [alarm.detector for alarm in snapshot.active]
+        await sites.check_owners(session, snapshot.site, detectors)
         epoch = await sites.ensure_epoch(session, snapshot.site, snapshot.epoch, now_us=now_us)
         whole = snapshot.completes(self._city.store_id)
         new_epoch = epoch.snapshot_us is None and await sites.is_newest_epoch(session, epoch)
-        results = await incidents.apply_snapshot(
+        results = await listed.apply_snapshot(
             session,
             snapshot=snapshot,
             now_us=now_us,
