@@ -15,6 +15,7 @@ from sqlalchemy.orm import Mapped, Mapper, Session, UOWTransaction, mapped_colum
 
 from registry.search.models import SearchWord
 from registry.search.text import entries_of, searchable, sort_key
+from registry.search.vocabulary import remember
 
 #: Words of so many records are taken out in one statement.
 _CHUNK: Final = 500
@@ -67,14 +68,19 @@ def _count_edit(_mapper: Mapper[Any], _connection: Any, record: Versioned) -> No
 @event.listens_for(Searchable, "before_insert", propagate=True)
 @event.listens_for(Searchable, "before_update", propagate=True)
 def _describe(_mapper: Mapper[Any], _connection: Any, record: Searchable) -> None:
+    for name, value in described(record).items():
+        if getattr(record, name) != value:
+            setattr(record, name, value)
+
+
+def described(record: Searchable) -> dict[str, str]:
+    """What a record is searched and sorted by."""
+    values = {}
     if record.SEARCHED:
-        texts = searchable(*(_text(getattr(record, name)) for name in record.SEARCHED))
-        if record.search_text != texts:
-            record.search_text = texts
+        values["search_text"] = searchable(*(_text(getattr(record, name)) for name in record.SEARCHED))
     if record.SORTED:
-        key = sort_key(_text(getattr(record, record.SORTED)) or "")
-        if record.sort_key != key:
-            record.sort_key = key
+        values["sort_key"] = sort_key(_text(getattr(record, record.SORTED)) or "")
+    return values
 
 
 def _text(value: Any) -> str | None:
@@ -103,6 +109,7 @@ def _index(session: Session, _context: UOWTransaction) -> None:
     words = [word for record in (*fresh, *stale) for word in _words(record)]
     if words:
         connection.execute(insert(SearchWord), words)
+        remember(connection, [(word["kind"], word["word"]) for word in words])
 
 
 def _turned(record: Searchable) -> bool:

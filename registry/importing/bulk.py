@@ -23,6 +23,7 @@ from registry.acts import Act
 from registry.models import AuditEntry
 from registry.search.models import SearchWord
 from registry.search.text import entries_of, searchable, sort_key
+from registry.search.vocabulary import remember
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,9 @@ async def insert_prepared(session: AsyncSession, act: Act, prepared: Prepared) -
     """Write them; the ids of their audit entries. Raises ``IntegrityError``."""
     await put(session, prepared.table, prepared.rows)
     await put(session, SearchWord, prepared.words)
+    if prepared.words:
+        words = [(word["kind"], word["word"]) for word in prepared.words]
+        await (await session.connection()).run_sync(remember, words)
     return await _append(session, act, prepared.entries)
 
 

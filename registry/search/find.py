@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 import shapely
 from rapidfuzz import fuzz, process
-from sqlalchemy import ColumnElement, exists, false, func, or_, select
+from sqlalchemy import ColumnElement, false, func, literal, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -23,6 +23,7 @@ from registry.models import Household, Organisation, Site
 from registry.rights import Action, Actor, Forbidden, Reach, require_somewhere
 from registry.search.models import SearchWord
 from registry.search.text import words_of
+from registry.search.vocabulary import LEAST_LETTERS, NOBODY, words_known
 
 #: Words of one question that count; more say nothing.
 MAX_WORDS: Final = 8
@@ -31,8 +32,6 @@ _BROAD: Final = 2_000
 #: How alike a misspelt word must be, of 100, and how many meanings it may have.
 _ALIKE: Final = 72
 _MEANINGS: Final = 5
-#: Misspellings are looked for in words of at least so many letters.
-_LEAST_LETTERS: Final = 4
 #: Points a polygon is asked about at once.
 _MAX_POINTS: Final = 200_000
 MAX_CORNERS: Final = 500
@@ -128,32 +127,45 @@ def _needed(words: list[str]) -> list[str]:
 async def _has_word(session: AsyncSession, table: Any, word: str) -> ColumnElement[bool]:
     kind = str(table.__tablename__)
     begins = _begins(kind, word)
-    probe = select(SearchWord.object_id).where(*begins).limit(_BROAD + 1).subquery()
-    found = await session.scalar(select(func.count()).select_from(probe)) or 0
-    if found > _BROAD:
-        return exists(select(1).where(*begins, SearchWord.object_id == table.id))
-    if found:
-        return table.id.in_(select(SearchWord.object_id).where(*begins))  # type: ignore[no-any-return]
+    if found := await _count(session, begins):
+        return _found(table, begins, found, [word])
     near = await _nearest(session, kind, word)
     if not near:
         return false()
-    meant = [SearchWord.kind == kind, SearchWord.word.in_(near)]
-    return table.id.in_(select(SearchWord.object_id).where(*meant))  # type: ignore[no-any-return]
+    meant = [SearchWord.kind == kind, SearchWord.word.in_(near), SearchWord.object_id > NOBODY]
+    return _found(table, meant, await _count(session, meant), near)
+
+
+async def _count(session: AsyncSession, conditions: list[ColumnElement[bool]]) -> int:
+    """How many entries there are, so far as it matters."""
+    probe = select(SearchWord.object_id).where(*conditions).limit(_BROAD + 1).subquery()
+    return await session.scalar(select(func.count()).select_from(probe)) or 0
+
+
+def _found(
+    table: Any, conditions: list[ColumnElement[bool]], entries: int, words: list[str]
+) -> ColumnElement[bool]:
+    """Few entries: their records. Many: each record's own text, so that no index of words is walked."""
+    if entries <= _BROAD:
+        return table.id.in_(  # type: ignore[no-any-return]
+            select(SearchWord.object_id).where(*conditions)
+        )
+    texts = literal(" ") + table.search_text
+    return or_(false(), *(texts.contains(f" {word}", autoescape=True) for word in words))
 
 
 def _begins(kind: str, word: str) -> list[ColumnElement[bool]]:
-    return [SearchWord.kind == kind, SearchWord.word >= word, SearchWord.word < word + "\U0010ffff"]
+    return [
+        SearchWord.kind == kind, SearchWord.word >= word, SearchWord.word < word + "\U0010ffff",
+        SearchWord.object_id > NOBODY,
+    ]  # fmt: skip
 
 
 async def _nearest(session: AsyncSession, kind: str, word: str) -> list[str]:
-    """Words that were perhaps meant: the first letter right, left out, or doubled."""
-    if len(word) < _LEAST_LETTERS or not word.isalpha():
+    """Words that were perhaps meant, whichever letter is wrong."""
+    if len(word) < LEAST_LETTERS or not word.isalpha():
         return []
-    known: set[str] = set()
-    for letter in {word[0], word[1]}:
-        query = select(SearchWord.word).where(*_begins(kind, letter)).distinct()
-        known |= {found for found in await session.scalars(query) if found.isalpha()}
-    cut = {found: found[: len(word) + 1] for found in known}
+    cut = {found: found[: len(word) + 1] for found in await words_known(session, kind)}
     near = process.extract(word, cut, scorer=fuzz.ratio, score_cutoff=_ALIKE, limit=_MEANINGS)
     return [found for _, _, found in near]
 
