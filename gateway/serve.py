@@ -34,6 +34,8 @@ from gateway.ingest.inbox import BrokerUnavailable
 from gateway.ingest.patience import until_done
 from gateway.ingest.worker import IngestWorker
 from gateway.settings import GatewaySettings
+from gateway.signin import routes as signin_routes
+from gateway.signin.opening import open_provider
 from gateway.supervise import Supervisor
 from gateway.upkeep import Upkeep
 from gateway.web import pages, routes
@@ -141,10 +143,11 @@ def _application(city: City, identity: Identity) -> FastAPI:
     app = create_app(
         city,
         identity=identity,
-        extra=[*pages.routers(), *outside.routers()],
+        extra=[*pages.routers(), *outside.routers(), signin_routes.router],
         tile_url=city.settings.tile_url,
     )
     routes.install(app)
+    app.state.provider = open_provider(city)
     return app
 
 

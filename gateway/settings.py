@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from gateway.broker.files import TlsFiles
 from gateway.ingest.inbox import BrokerAddress
 from registry.db import async_url
+from registry.outward import networks
 
 PREFIX = "UTAA_GATEWAY_"
 #: The tables a configuration file may have; other rooms read theirs.
@@ -101,6 +102,33 @@ class GatewaySettings(BaseSettings):
     breached_passwords_file: Path | None = Field(
         None, description="SHA-1 hashes of breached passwords, ascending, as Have I Been Pwned's list"
     )
+    trusted_proxies: list[str] = Field(
+        [], description="addresses or networks whose X-Forwarded-For and -Proto are believed"
+    )
+    outward_networks: list[str] = Field(
+        [], description="private networks our own requests may go to: providers, KHUR, cameras"
+    )
+    oidc_profile: Literal["oidc", "dan"] = Field(
+        "oidc", description="how the sign-in provider speaks: OpenID Connect, or the state's DAN"
+    )
+    oidc_name: str = Field("OpenID", max_length=40, description="what the sign-in page calls it")
+    oidc_issuer: Annotated[str | None, AfterValidator(_http)] = Field(
+        None, description="the provider's issuer, exactly as it writes it; unset: no provider"
+    )
+    oidc_client_id: str = Field("", description="how it knows this city")
+    oidc_client_secret_file: Path | None = Field(None, description="file with our secret there")
+    oidc_trusted_second_factor: bool = Field(
+        False, description="the provider asks for a second factor itself, so Utaa does not"
+    )
+    dan_authorize_url: Annotated[str | None, AfterValidator(_http)] = Field(
+        None, description="with dan: where a visitor signs in"
+    )
+    dan_token_url: Annotated[str | None, AfterValidator(_http)] = Field(
+        None, description="with dan: where a code is exchanged"
+    )
+    dan_service_url: Annotated[str | None, AfterValidator(_http)] = Field(
+        None, description="with dan: who the visitor is"
+    )
     open_metrics: bool = Field(
         False, description="give /metrics to everybody, without a token: inside one's own network"
     )
@@ -120,6 +148,12 @@ class GatewaySettings(BaseSettings):
     city_suspects_itself_at_least: int = Field(
         5, ge=2, description="… if they are at least this many; fewer are each told by themselves"
     )
+
+    @field_validator("outward_networks", "trusted_proxies")
+    @classmethod
+    def _networks(cls, texts: list[str]) -> list[str]:
+        networks(texts)
+        return texts
 
     @property
     def broker(self) -> BrokerAddress:

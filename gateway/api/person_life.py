@@ -21,6 +21,7 @@ from gateway.api.common import ObjectId, Wanted
 from gateway.door import Asker, need, rooms
 from gateway.problems import documented, wrong_field
 from registry.accounts.emergencies import Emergencies
+from registry.accounts.outside import OutsideAccounts
 from registry.rights import GRANTABLE, check_roles
 
 router = APIRouter(tags=["people"])
@@ -45,6 +46,12 @@ class NewPasswordIn(ReasonIn):
     """A first password for somebody who lost theirs."""
 
     password: Password
+
+
+class LinkIn(Wanted):
+    """Whom a visitor is."""
+
+    person_id: ObjectId
 
 
 class RuleIn(Wanted):
@@ -172,3 +179,24 @@ async def delete_emergency(emergency_id: ObjectId, request: Request, asker: Rule
     city = rooms(request)
     await Emergencies(city.database, city.clock).end(asker.actor, emergency_id, origin=asker.origin)
     return Response(status_code=204)
+
+
+@router.post("/outside-accounts/{code}/link", status_code=204, summary="Say who a visitor is",
+             responses=documented(401, 403, 404, 409, 422))  # fmt: skip
+async def link(code: ObjectId, body: LinkIn, request: Request, asker: Ruler) -> Response:
+    """The visitor whom a sign-in provider sent, by the code on their screen, is this person."""
+    await _visitors(request).link(code, body.person_id, by=asker.actor, origin=asker.origin)
+    return Response(status_code=204)
+
+
+@router.delete("/outside-accounts/{code}", status_code=204, summary="Unlink a visitor",
+               responses=documented(401, 403, 404))  # fmt: skip
+async def unlink(code: ObjectId, request: Request, asker: Ruler) -> Response:
+    """They are nobody here again."""
+    await _visitors(request).unlink(code, by=asker.actor, origin=asker.origin)
+    return Response(status_code=204)
+
+
+def _visitors(request: Request) -> OutsideAccounts:
+    city = rooms(request)
+    return OutsideAccounts(city.database, city.keyring, city.clock)

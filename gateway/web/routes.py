@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, FastAPI, Form, Request, Response
@@ -14,11 +14,11 @@ from sse_starlette import EventSourceResponse
 from starlette.responses import HTMLResponse
 from starlette.staticfiles import StaticFiles
 
-from gateway import desk
-from gateway.door import Asker, cookie_name, identity, need, origin_of
+from gateway import desk, session_cookie
+from gateway.door import Asker, identity, need, origin_of
 from gateway.web.overview import Overviews
 from gateway.web.page import city_of, page_of, words_of
-from registry.identity import ABSOLUTE_US, BadLogin, Throttled, WrongCredentials
+from registry.identity import BadLogin, SecondFactorNeeded, Throttled, WrongCredentials
 from registry.models import Person
 from registry.passwords import WeakPassword
 from registry.rights import Forbidden, Reach, may_somewhere, require_somewhere
@@ -28,6 +28,12 @@ _FOLDER = Path(__file__).parent
 #: A watching page is told at most this seldom that nothing happened, to keep proxies awake.
 _PING_S = 15
 Anybody = Annotated[Asker, Depends(need("page.read"))]
+#: Why somebody is not in → what the form says.
+_NOT_IN: Final[dict[type[Exception], str]] = {
+    WrongCredentials: "Wrong name or password.",
+    SecondFactorNeeded: "A code is needed: from your authenticator app, or a recovery code.",
+    Throttled: "Too many attempts. Wait a little and try again.",
+}
 
 
 def install(app: FastAPI) -> None:
@@ -72,7 +78,7 @@ async def changes(request: Request, asker: Anybody) -> Response:
 @router.get("/signin")
 async def sign_in_form(request: Request, asker: Anybody, next: str = "/") -> Response:
     """The form."""
-    return page_of("signin.html", request, asker, problem=None, login=None, next=next)
+    return _sign_in_page(request, asker, 200, None, None, next)
 
 
 @router.post("/signin")
@@ -82,40 +88,29 @@ async def sign_in(
     login: Annotated[str, Form(max_length=100)],
     password: Annotated[str, Form(max_length=256)],
     next: Annotated[str, Form()] = "/",
+    code: Annotated[str, Form(max_length=20)] = "",
 ) -> Response:
     """A new session and its cookie, then on to where they wanted to go (within this site)."""
-    name = cookie_name(request)
     try:
         session = await identity(request).sign_in(
-            login, password, origin=origin_of(request), old_token=request.cookies.get(name)
-        )
-    except (WrongCredentials, Throttled) as error:
-        problem = (
-            "Wrong name or password."
-            if isinstance(error, WrongCredentials)
-            else "Too many attempts. Wait a little and try again."
-        )
-        status = 401 if isinstance(error, WrongCredentials) else 429
-        return page_of(
-            "signin.html", request, asker, status=status,
-            problem=words_of(request)(problem), login=login, next=next,
+            login, password, code=code.strip() or None, origin=origin_of(request),
+            old_token=session_cookie.given(request),
         )  # fmt: skip
-    response = RedirectResponse(_inside(next), 303)
-    response.set_cookie(
-        name, session.token, max_age=ABSOLUTE_US // 1_000_000, path="/", httponly=True,
-        samesite="lax", secure=request.url.scheme == "https",
-    )  # fmt: skip
+    except (WrongCredentials, SecondFactorNeeded, Throttled) as error:
+        status = 429 if isinstance(error, Throttled) else 401
+        return _sign_in_page(request, asker, status, _NOT_IN[type(error)], login, next)
+    response = RedirectResponse(inside(next), 303)
+    session_cookie.give(response, request, session.token)
     return response
 
 
 @router.post("/signout")
 async def sign_out(request: Request, asker: Anybody) -> Response:
     """Ends the session."""
-    name = cookie_name(request)
-    if token := request.cookies.get(name):
+    if token := session_cookie.given(request):
         await identity(request).sign_out(token, actor=asker.actor, origin=asker.origin)
     response = RedirectResponse("/signin", 303)
-    response.delete_cookie(name, path="/", secure=request.url.scheme == "https", httponly=True)
+    session_cookie.take(response, request)
     return response
 
 
@@ -173,6 +168,17 @@ async def silence(
     return RedirectResponse("/", 303)
 
 
+def _sign_in_page(
+    request: Request, asker: Asker, status: int, problem: str | None, login: str | None, next: str
+) -> Response:
+    provider = getattr(request.app.state, "provider", None)
+    return page_of(
+        "signin.html", request, asker, status=status,
+        problem=words_of(request)(problem) if problem else None, login=login, next=next,
+        provider=provider.settings.name if provider else None,
+    )  # fmt: skip
+
+
 # --- shared ------------------------------------------------------------------------------------------
 
 
@@ -207,6 +213,6 @@ async def _first_door(request: Request) -> str:
     return ("/setup" if nobody else "/signin") + query
 
 
-def _inside(address: str) -> str:
+def inside(address: str) -> str:
     """The address if it lies in this site, else the first page: no open redirect."""
     return address if address.startswith("/") and address[1:2] not in ("/", "\\") else "/"
