@@ -9,8 +9,9 @@ exponents and leading bytes then lie together, and zstd finds them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -52,12 +53,7 @@ def decode_block(data: bytes, wanted: set[int] | None = None) -> Block:
 
     Raises ``ValueError`` for a version this program does not know or for damaged bytes.
     """
-    if not data or data[0] != VERSION:
-        raise ValueError(f"a block of version {data[:1].hex() or 'none'}; expected {VERSION}")
-    try:
-        raw = zstandard.ZstdDecompressor().decompress(data[1:])
-    except zstandard.ZstdError as error:
-        raise ValueError(f"a damaged block: {error}") from None
+    raw = _unpacked(data, zstandard.ZstdDecompressor())
     rows = int.from_bytes(raw[:4], "little")
     mask = int.from_bytes(raw[4:6], "little")
     at = _HEADER_BYTES
@@ -72,6 +68,90 @@ def decode_block(data: bytes, wanted: set[int] | None = None) -> Block:
                 columns[number] = _column(raw, at, rows, "<f8")
             at += 8 * rows
     return Block(detectors, times, flags, columns)
+
+
+def pick_rows(datas: Sequence[bytes], detector: int, wanted: set[int] | None = None) -> Block:
+    """The rows of one detector in many blocks, in the blocks' order; quantities as ``decode_block``.
+
+    A site's blocks are mostly of one shape: those are looked through together, and only what the
+    detector has is put together again. Raises ``ValueError`` as ``decode_block`` does.
+    """
+    unpack = zstandard.ZstdDecompressor()
+    shapes: dict[tuple[int, bytes], list[int]] = {}
+    raws = []
+    for place, data in enumerate(datas):
+        raw = _unpacked(data, unpack)
+        raws.append(raw)
+        shapes.setdefault((len(raw), raw[:_HEADER_BYTES]), []).append(place)
+    parts = [_pick([raws[at] for at in alike], alike, detector, wanted) for alike in shapes.values()]
+    order = np.argsort(_joined([part.places for part in parts], "<i8"), kind="stable")
+    numbers = sorted({number for part in parts for number in part.columns})
+    return Block(
+        np.full(len(order), detector, np.uint32),
+        _joined([part.times for part in parts], "<i8")[order],
+        _joined([part.flags for part in parts], "<u4")[order],
+        {
+            number: np.concatenate(
+                [part.columns.get(number, np.full(len(part.times), np.nan)) for part in parts]
+            )[order]
+            for number in numbers
+        },
+    )
+
+
+class _Picked(NamedTuple):
+    #: which block each row is of
+    places: I64
+    times: I64
+    flags: U32
+    columns: dict[int, F64]
+
+
+def _pick(
+    raws: Sequence[bytes], places: Sequence[int], detector: int, wanted: set[int] | None
+) -> _Picked:
+    """From unpacked blocks of one shape."""
+    rows = int.from_bytes(raws[0][:4], "little")
+    mask = int.from_bytes(raws[0][4:6], "little")
+    table = np.frombuffer(b"".join(raws), np.uint8).reshape(len(raws), len(raws[0]))
+    planes = table[:, _HEADER_BYTES : _HEADER_BYTES + 4 * rows].reshape(len(raws), 4, rows)
+    low_byte = planes[:, 0] == detector & 0xFF
+    block, row = np.nonzero(low_byte)
+    numbers = _gathered(table, _HEADER_BYTES, rows, block, row, "<u4")
+    block, row = block[numbers == detector], row[numbers == detector]
+    at = _HEADER_BYTES + 4 * rows
+    times = _gathered(table, at, rows, block, row, "<i8")
+    flags = _gathered(table, at + 8 * rows, rows, block, row, "<u4")
+    at += 12 * rows
+    columns: dict[int, F64] = {}
+    for number in range(len(QUANTITY_NAMES)):
+        if mask >> number & 1:
+            if wanted is None or number in wanted:
+                columns[number] = _gathered(table, at, rows, block, row, "<f8")
+            at += 8 * rows
+    return _Picked(np.asarray(places, np.int64)[block], times, flags, columns)
+
+
+def _gathered(
+    table: npt.NDArray[np.uint8], at: int, rows: int, block: I64, row: I64, dtype: str
+) -> npt.NDArray[Any]:
+    """These rows' values of the column that begins at a byte, its byte planes put together."""
+    width = np.dtype(dtype).itemsize
+    places = at + row[:, None] + np.arange(width) * rows
+    return np.ascontiguousarray(table[block[:, None], places]).view(dtype).reshape(len(row))
+
+
+def _joined(parts: Sequence[npt.NDArray[Any]], dtype: str) -> npt.NDArray[Any]:
+    return np.concatenate(parts) if parts else np.empty(0, dtype)
+
+
+def _unpacked(data: bytes, unpack: zstandard.ZstdDecompressor) -> bytes:
+    if not data or data[0] != VERSION:
+        raise ValueError(f"a block of version {data[:1].hex() or 'none'}; expected {VERSION}")
+    try:
+        return unpack.decompress(memoryview(data)[1:])
+    except zstandard.ZstdError as error:
+        raise ValueError(f"a damaged block: {error}") from None
 
 
 def _planes(column: npt.NDArray[Any], dtype: str) -> bytes:

@@ -44,7 +44,7 @@ from gateway.stores.base import (
     empty_rows,
     fold_steps,
 )
-from gateway.stores.blocks import Block, decode_block, encode_block
+from gateway.stores.blocks import Block, decode_block, encode_block, pick_rows
 
 DAY_US = 24 * 3600 * 1_000_000
 #: Day files kept open for writing; live data touches two, catching up a few more.
@@ -434,7 +434,6 @@ def _detector_rows(
     path: Path, detector: str, from_us: int, to_us: int, wanted: set[int] | None
 ) -> Block:
     """The detector's rows of one day in order of time, each time once."""
-    parts: list[Block] = []
     with _open_for_reading(path) as database:
         found = database.execute("SELECT no FROM detector WHERE id = ?", (detector,)).fetchone()
         if found is None:
@@ -444,18 +443,20 @@ def _detector_rows(
             " WHERE m.detector = ? AND b.to_us >= ? AND b.from_us < ? ORDER BY b.id",
             (found[0], from_us, to_us),
         )
-        for (data,) in blocks:
-            block = decode_block(data, wanted)
-            mask = (block.detectors == found[0]) & (block.times >= from_us) & (block.times < to_us)
-            parts.append(
-                Block(
-                    block.detectors[mask],
-                    block.times[mask],
-                    block.flags[mask],
-                    {number: column[mask] for number, column in block.columns.items()},
-                )
-            )
+        parts = []
+        while some := blocks.fetchmany(_BLOCKS_AT_ONCE):
+            rows = pick_rows([data for (data,) in some], found[0], wanted)
+            parts.append(_masked(rows, (rows.times >= from_us) & (rows.times < to_us)))
     return _each_time_once(_join(parts))
+
+
+def _masked(block: Block, mask: np.ndarray[Any, Any]) -> Block:
+    return Block(
+        block.detectors[mask],
+        block.times[mask],
+        block.flags[mask],
+        {number: column[mask] for number, column in block.columns.items()},
+    )
 
 
 def _join(parts: Sequence[Block]) -> Block:

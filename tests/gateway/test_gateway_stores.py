@@ -27,7 +27,7 @@ from gateway.stores.base import (
     StoreUnavailable,
     fold_steps,
 )
-from gateway.stores.blocks import Block, decode_block, encode_block
+from gateway.stores.blocks import Block, decode_block, encode_block, pick_rows
 from gateway.stores.influx import InfluxStore
 from gateway.stores.sqlite import DAY_US, SqliteStore
 
@@ -298,6 +298,45 @@ def test_a_block_gives_back_what_was_put_in(rows: list[tuple[int, int, int, floa
 def test_a_damaged_block_says_so(data: bytes) -> None:
     with pytest.raises(ValueError, match="block"):
         decode_block(data)
+    with pytest.raises(ValueError, match="block"):
+        pick_rows([data], 1)
+
+
+#: detectors whose numbers have the same lowest byte, among others
+_BLOCK = st.tuples(
+    st.lists(st.sampled_from([1, 2, 257, 2**32 - 255]), min_size=1, max_size=5),
+    st.sets(st.sampled_from([0, 3, 7])),
+)
+
+
+@given(st.lists(_BLOCK, max_size=8), st.none() | st.sets(st.sampled_from([0, 3, 7])))
+def test_the_rows_of_one_detector_are_those_of_the_whole_blocks(
+    shapes: list[tuple[list[int], set[int]]], wanted: set[int] | None
+) -> None:
+    blocks = [
+        Block(
+            np.array(detectors, np.uint32), np.arange(len(detectors)) + 1000 * place,
+            np.arange(len(detectors), dtype=np.uint32),
+            {number: np.arange(len(detectors)) + number + place / 8 for number in numbers},
+        )
+        for place, (detectors, numbers) in enumerate(shapes)
+    ]  # fmt: skip
+    picked = pick_rows([encode_block(block) for block in blocks], 257, wanted)
+    expected = [
+        (int(time_us), int(flags), {n: c[at] for n, c in block.columns.items()})
+        for block in blocks
+        for at, (no, time_us, flags) in enumerate(
+            zip(block.detectors, block.times, block.flags, strict=True)
+        )
+        if no == 257
+    ]
+    assert list(zip(picked.times, picked.flags, strict=True)) == [row[:2] for row in expected]
+    assert set(picked.detectors.tolist()) <= {257}
+    for number in {0, 3, 7} if wanted is None else wanted:
+        values = picked.columns.get(number, np.full(len(expected), np.nan))
+        of_rows = [columns.get(number, np.nan) for _, _, columns in expected]
+        np.testing.assert_array_equal(values, of_rows)
+    assert wanted is None or picked.columns.keys() <= wanted
 
 
 @given(
