@@ -1,4 +1,4 @@
-"""``utaa registry export|search|duplicates|undo|demo-city`` and the import of tables and map layers."""
+"""``utaa registry export|search|duplicates|undo|demo-city|reindex``; imports of tables and layers."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ from registry.importing.undo import undo
 from registry.rights import CONSOLE, Reach
 from registry.sealed import ensure_keyring
 from registry.search.find import search
+from registry.search.reindex import reindex
 from registry.sites import Conflict, NoSuch
 
 Prepare = Callable[[Database], Awaitable[None]]
@@ -55,7 +56,7 @@ def progress_bar(quiet: bool) -> Iterator[Tell]:
         task = bar.add_task("")
 
         def tell(step: str, done: int, of: int) -> None:
-            bar.update(task, description=_STEPS[step], completed=done, total=of or None)
+            bar.update(task, description=_STEPS.get(step, step), completed=done, total=of or None)
 
         yield tell
 
@@ -131,6 +132,7 @@ def add_commands(app: typer.Typer, prepare: Prepare | None) -> None:
     _add_duplicates(app, prepare)
     _add_undo(app, prepare)
     _add_demo_city(app, prepare)
+    _add_reindex(app, prepare)
 
 
 def _add_export(app: typer.Typer, prepare: Prepare | None) -> None:
@@ -300,5 +302,28 @@ def _add_demo_city(app: typer.Typer, prepare: Prepare | None) -> None:
                 typer.echo(json.dumps(counts))
             else:
                 typer.echo(", ".join(f"{count} {kind} new" for kind, count in counts.items()))
+
+        cli._run(work())
+
+
+def _add_reindex(app: typer.Typer, prepare: Prepare | None) -> None:
+    @app.command("reindex")
+    def make_anew(
+        missing: Annotated[
+            bool, typer.Option("--missing", help="only records that have no words yet")
+        ] = False,
+        as_json: cli.AsJson = False,
+        config: cli.Config = None,
+    ) -> None:
+        """Make the words and the order of search anew; nothing that people edit changes."""
+
+        async def work() -> None:
+            async with cli._desk(config, prepare) as desk:
+                with progress_bar(as_json) as tell:
+                    counts = await reindex(desk.database, missing_only=missing, tell=tell)
+            if as_json:
+                typer.echo(json.dumps(counts))
+            else:
+                typer.echo(", ".join(f"{count} {kind}" for kind, count in counts.items()))
 
         cli._run(work())

@@ -45,6 +45,9 @@ def demo(
     embedded: Annotated[
         bool, typer.Option(help="Use the embedded broker and SQLite even if servers are installed.")
     ] = False,
+    city: Annotated[
+        bool, typer.Option("--city", help="Also enter an invented Darkhan with cameras and papers.")
+    ] = False,
     browser: Annotated[
         bool | None, typer.Option(help="Open page and mailbox in a browser (default: on a terminal).")
     ] = None,
@@ -87,6 +90,7 @@ def demo(
                         influx=False if embedded else None,
                         mosquitto=False if embedded else None,
                         ready=ready,
+                        city=city,
                     )
                 )
             )

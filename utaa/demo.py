@@ -27,7 +27,9 @@ from firmware_sim.link import Broker
 from firmware_sim.scenario import HomeSpec, Scenario
 from firmware_sim.streets import Streets
 from registry.db import Database
+from registry.demo_city import enter_demo_city
 from registry.identity import Identity
+from registry.sealed import ensure_keyring
 from utaa import demo_fibre
 from utaa.onebox import OneBox, Plan, until
 from utaa.ports import ServerError
@@ -135,9 +137,11 @@ async def run_demo(
     influx: bool | None = None,
     mosquitto: bool | None = None,
     ready: Callable[[Greeting], None] = lambda _greeting: None,
+    city: bool = False,
 ) -> DemoReport:
     """Start everything, play until ``seconds`` have passed or ``stop``, and account for it.
 
+    ``city`` also enters the invented Darkhan (``registry.demo_city``), whose homes are silent.
     ``ready`` is told page, mailbox, and login and password of a duty officer made for this run.
     Raises ``ServerError``, ``SimulatorError`` or ``TimeoutError`` with one line for the user.
     """
@@ -155,6 +159,8 @@ async def run_demo(
         demo = Demo(box, scenario, say, sites)
         await box.start_gateway()
         token, password = await _keys(box)
+        if city:
+            await _enter_city(box, say)
         api = Api(box.url, token)
         try:
             await _register(demo, api)
@@ -183,6 +189,16 @@ async def _keys(box: OneBox) -> tuple[str, str]:
         return await identity.new_token("demo", _ROLES, days=1), password
     finally:
         await database.close()
+
+
+async def _enter_city(box: OneBox, say: Callable[[str], None]) -> None:
+    keyring = await asyncio.to_thread(ensure_keyring, box.gateway_data / "keys")
+    database = Database(box.database_url)
+    try:
+        counts = await enter_demo_city(database, keyring, now_us=SystemClock().now_us())
+    finally:
+        await database.close()
+    say("an invented Darkhan: " + ", ".join(f"{count} {kind}" for kind, count in counts.items()))
 
 
 async def _register(demo: Demo, api: Api) -> None:

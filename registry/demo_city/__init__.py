@@ -1,8 +1,8 @@
 """An invented city to show and to try things in: Darkhan, as the founding documents count it.
 
-86 organisations, 128 control cameras, servers, and homes with detectors. Everything follows from one
-seed: it is the same on each machine. Nobody in it exists; places lie near the real town, nothing is
-at them. ``enter_demo_city`` adds what is missing, so it may be run again.
+86 organisations, 128 control cameras, servers, homes with detectors, and papers on the desks.
+Everything follows from one seed: it is the same on each machine. Nobody in it exists; places lie near
+the real town, nothing is at them. ``enter_demo_city`` adds what is missing, so it may be run again.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from registry.acts import Act
 from registry.cameras.models import Camera, CameraModel
 from registry.db import Database
 from registry.demo_city import town
+from registry.demo_city.office import enter_office
 from registry.households import ADDRESS, ChannelEntry, ContactEntry, merge_contacts
 from registry.importing.bulk import insert_many
 from registry.models import AdministrativeUnit, Detector, Household, Organisation, Site
@@ -48,6 +49,7 @@ async def enter_demo_city(database: Database, keyring: Keyring, *, now_us: int) 
         counts["detectors"] = await _enter(session, act, Detector, "id", town.detectors())
         if counts["detectors"]:
             await touch_site(session, *{row["site_id"] for row in town.detectors()})
+        counts |= await enter_office(session, keyring, act)
     return counts
 
 
