@@ -44,6 +44,10 @@ SECURE_HOME_COOKIE: Final = "__Host-utaa_home"
 PLAIN_HOME_COOKIE: Final = "utaa_home"
 _HOME: Final = "/home"
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+#: Kinds of forms a page sends, and how many files may be in one.
+_FORMS: Final = {"application/x-www-form-urlencoded": 0, "multipart/form-data": 1}
+#: Fields of the longest form: a screenful of an import's cells.
+MAX_FORM_FIELDS: Final = 5_000
 #: Files of ours that anybody may fetch, served by a mount and not by a route.
 OPEN_MOUNTS: Final = frozenset({"/static"})
 
@@ -213,9 +217,9 @@ async def _resident(request: Request) -> Known | None:
 async def _csrf_of_form(request: Request) -> str:
     """A page's form without JavaScript sends the token as its field ``csrf``."""
     kind = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if kind != "application/x-www-form-urlencoded":
+    if kind not in _FORMS:
         return ""
-    sent = (await request.form(max_files=0)).get("csrf")
+    sent = (await request.form(max_files=_FORMS[kind], max_fields=MAX_FORM_FIELDS)).get("csrf")
     return sent if isinstance(sent, str) else ""
 
 

@@ -43,7 +43,16 @@ class Room:
 
 
 #: In the order of the navigation. A page adds its line here.
-NAVIGATION: Final[tuple[Room, ...]] = (Room("/", "Now", "incident.read"),)
+NAVIGATION: Final[tuple[Room, ...]] = (
+    Room("/", "Now", "incident.read"),
+    Room("/cameras", "Cameras", "camera.read"),
+    Room("/works", "Works", "inspection.read"),
+    Room("/specifications", "Specifications", "specification.read"),
+    Room("/fibre", "Fibre plant", "fibre.read"),
+    Room("/imports", "Imports", "import.read"),
+    Room("/reports", "Reports", "cost.read"),
+    Room("/audit", "Audit", "audit.read"),
+)
 
 
 def city_of(request: Request) -> City:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from gateway.web import answers, codes, home, maps, routes
+from gateway.web import answers, codes, home, maps, officer, routes
 
 
 def routers() -> list[APIRouter]:
     """Every router of the pages."""
-    return [routes.router, answers.router, codes.router, maps.router, *home.routers()]
+    pages = [routes.router, answers.router, codes.router, maps.router]
+    return [*pages, *officer.routers(), *home.routers()]

@@ -15,7 +15,7 @@ import typst
 _STANDARD: Final = "a-2u"
 #: Dots per inch of a preview.
 _PREVIEW_PPI: Final = 110.0
-Template = Literal["specification", "labels", "splice_plan"]
+Template = Literal["specification", "labels", "splice_plan", "report"]
 
 
 def pdf(template: Template, data: dict[str, Any], *, at_us: int) -> bytes:
