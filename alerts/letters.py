@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import structlog
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Bundle
 
 from alerts import acknowledge, reports
 from alerts.channels.base import Message, Outcome
@@ -39,14 +40,38 @@ class Letter(NamedTuple):
     message: Message | Outcome
 
 
+#: What a letter needs of each table: whole objects cost as much as all the rest of writing it.
+_PARTS: tuple[Bundle[Any], ...] = (
+    Bundle("delivery", Delivery.id, Delivery.channel, Delivery.priority),
+    Bundle(
+        "notification", Notification.id, Notification.message, Notification.language,
+        Notification.values, Notification.rung, Notification.episode,
+    ),
+    Bundle(
+        "incident", Incident.id, Incident.hazard, Incident.alarm_class, Incident.raised_us,
+        Incident.acknowledged_us, Incident.subject_kind, Incident.summary, Incident.unit_code,
+    ),
+    Bundle("channel", ContactChannel.id, ContactChannel.address, ContactChannel.heard_us),
+    Bundle("contact", Contact.role, Contact.name),
+    Bundle("household", Household.id, Household.address),
+    Bundle("site", Site.id, Site.title),
+)  # fmt: skip
+_OF_ALARM: Bundle[Any] = Bundle(
+    "alarm", AlarmRecord.incident_id, AlarmRecord.kind, AlarmRecord.test, AlarmRecord.cleared_us
+)
+
+
 class _Row(NamedTuple):
-    delivery: Delivery
-    notification: Notification
-    incident: Incident
-    channel: ContactChannel
-    contact: Contact
-    household: Household | None
-    site: Site | None
+    """A delivery and what it is about: each a part with the columns of ``_PARTS``."""
+
+    delivery: Any
+    notification: Any
+    incident: Any
+    channel: Any
+    contact: Any
+    #: all of it None where there is none; so too the site
+    household: Any
+    site: Any
 
 
 async def write_letters(
@@ -85,7 +110,8 @@ async def write_letters(
 
 async def _rows(session: AsyncSession, delivery_ids: list[str]) -> dict[str, _Row]:
     found = await session.execute(
-        select(Delivery, Notification, Incident, ContactChannel, Contact, Household, Site)
+        select(*_PARTS)
+        .select_from(Delivery)
         .join(Notification, Delivery.notification_id == Notification.id)
         .join(Incident, Notification.incident_id == Incident.id)
         .join(ContactChannel, Delivery.channel_id == ContactChannel.id)
@@ -93,7 +119,6 @@ async def _rows(session: AsyncSession, delivery_ids: list[str]) -> dict[str, _Ro
         .outerjoin(Household, Incident.household_id == Household.id)
         .outerjoin(Site, Incident.site_id == Site.id)
         .where(Delivery.id.in_(delivery_ids))
-        .execution_options(populate_existing=True)
     )
     return {row[0].id: _Row(*row) for row in found}
 
@@ -116,18 +141,17 @@ def first_name(person: Contact, keyring: Keyring) -> str:
     return name.replace(".", " ").split()[-1] if name.strip(" .") else ""
 
 
-async def _alarms(
-    session: AsyncSession, incident_ids: set[str]
-) -> dict[str, list[tuple[AlarmRecord, str]]]:
+async def _alarms(session: AsyncSession, incident_ids: set[str]) -> dict[str, list[tuple[Any, str]]]:
     """Per incident its alarms, the earliest first, each with its detector's or camera's place."""
     found = await session.execute(
-        select(AlarmRecord, func.coalesce(Detector.place, Camera.place))
+        select(_OF_ALARM, func.coalesce(Detector.place, Camera.place))
+        .select_from(AlarmRecord)
         .outerjoin(Detector, Detector.id == AlarmRecord.detector_id)
         .outerjoin(Camera, Camera.id == AlarmRecord.detector_id)
         .where(AlarmRecord.incident_id.in_(incident_ids))
         .order_by(AlarmRecord.raised_us, AlarmRecord.id)
     )
-    result: dict[str, list[tuple[AlarmRecord, str]]] = {}
+    result: dict[str, list[tuple[Any, str]]] = {}
     for record, place in found:
         result.setdefault(record.incident_id or "", []).append((record, place or ""))
     return result
@@ -135,7 +159,7 @@ async def _alarms(
 
 def _message(
     row: _Row,
-    alarms: list[tuple[AlarmRecord, str]],
+    alarms: list[tuple[Any, str]],
     keyring: Keyring,
     catalogues: Catalogues,
     now_us: int,
@@ -198,10 +222,10 @@ def _message(
 
 def _where(row: _Row, keyring: Keyring) -> str:
     """The household's address; the site's title where the incident is a site's."""
-    if row.household is not None and row.household.address is not None:
+    if row.household.address is not None:
         return keyring.open(row.household.address, ADDRESS)
     if row.incident.subject_kind == "fibre":
-        return row.incident.summary.partition(" (")[0]  # the counts are in the text
-    if row.site is not None and row.incident.subject_kind != "unit":
-        return row.site.title
+        return str(row.incident.summary).partition(" (")[0]  # the counts are in the text
+    if row.site.id is not None and row.incident.subject_kind != "unit":
+        return str(row.site.title)
     return unit_name(row.incident.unit_code or "", row.notification.language)

@@ -9,7 +9,8 @@ neighbours, the khoroo's duty, and the desk with a CAP message. The ladder's own
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 from sqlalchemy import func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -38,7 +39,7 @@ async def tie(session: AsyncSession, incident_ids: Collection[str], now_us: int,
     if not incident_ids:
         return 0
     fresh = await session.execute(
-        select(Incident, Household.lat, Household.lon, Site.lat, Site.lon)
+        select(Incident.id, Household.lat, Household.lon, Site.lat, Site.lon)
         .join(Household, Incident.household_id == Household.id)
         .outerjoin(Site, Site.id == Incident.site_id)
         .where(
@@ -47,19 +48,17 @@ async def tie(session: AsyncSession, incident_ids: Collection[str], now_us: int,
             Incident.alarm_class == "alarm",
             Incident.history.is_(False),
         )
-        .order_by(Incident.raised_us, Incident.id)
     )
-    planned = 0
+    places: dict[str, tuple[bool, Any]] = {}
     nowhere: list[str] = []
-    for incident, lat, lon, site_lat, site_lon in fresh.all():
+    for incident_id, lat, lon, site_lat, site_lon in fresh.all():
         own = lat is not None and lon is not None
         place = (lat, lon) if own else (site_lat, site_lon)
         if None in place:
-            nowhere.append(incident.id)
-            continue
-        incident.lat, incident.lon = place
-        incident.together_id = incident.id  # looked at; its own group while it is alone
-        planned += await _join(session, incident, own, now_us, policy)
+            nowhere.append(incident_id)
+        else:
+            places[incident_id] = own, place
+    planned = await _look_around(session, places, now_us, policy) if places else 0
     if nowhere:  # nobody knows what is around; said in one statement for all of them
         await session.execute(
             update(Incident)
@@ -68,6 +67,24 @@ async def tie(session: AsyncSession, incident_ids: Collection[str], now_us: int,
             .execution_options(synchronize_session=False)
         )
     await session.flush()
+    return planned
+
+
+async def _look_around(
+    session: AsyncSession, places: Mapping[str, tuple[bool, Any]], now_us: int, policy: Policy
+) -> int:
+    """One incident after the other, the earliest first: each sees those before it."""
+    found = await session.scalars(
+        select(Incident)
+        .where(Incident.id.in_(places))
+        .order_by(Incident.raised_us, Incident.id)
+        .execution_options(populate_existing=True)
+    )
+    planned = 0
+    for incident in found.all():
+        own, (incident.lat, incident.lon) = places[incident.id]
+        incident.together_id = incident.id  # looked at; its own group while it is alone
+        planned += await _join(session, incident, own, now_us, policy)
     return planned
 
 
