@@ -11,13 +11,14 @@ from collections.abc import Callable
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from alerts import incidents
+from alerts import incidents, taking
 from alerts.models import AlarmRecord, Incident
 from edge.wire.clock import US_PER_S
 from edge.wire.identity import new_id
 from edge.wire.messages import Command
 from gateway.door import Asker, Rooms, allow
 from registry import audit
+from registry.models import Person
 from registry.rights import Place
 from registry.sites import NoSuch
 
@@ -120,6 +121,42 @@ async def resolve(
             object_kind="incident", object_id=incident_id, now_us=now_us, after={"cause": cause},
         )  # fmt: skip
         await session.refresh(incident)
+    _announce(city, incident)
+    return incident
+
+
+async def assign(city: Rooms, asker: Asker, incident_id: str, person_id: str | None) -> Incident:
+    """Somebody of the desk takes it, or is given it; None: nobody has it.
+
+    Raises ``NoSuch``, ``Forbidden``, ``alerts.incidents.IncidentError``.
+    """
+    now_us = city.clock.now_us()
+    async with city.database.write() as session:
+        incident = await load(session, incident_id)
+        allow(asker, "incident.acknowledge", place_of(incident))
+        if person_id is not None and await session.get(Person, person_id) is None:
+            raise NoSuch("person", person_id)
+        if await taking.assign(session, incident, person_id, asker.actor.id, now_us):
+            await audit.append(
+                session, actor=asker.actor, origin=asker.origin, action="incident.assign",
+                object_kind="incident", object_id=incident_id, now_us=now_us,
+                after={"to": person_id},
+            )  # fmt: skip
+    _announce(city, incident)
+    return incident
+
+
+async def note(city: Rooms, asker: Asker, incident_id: str, text: str) -> Incident:
+    """A remark in its story. Raises ``NoSuch``, ``Forbidden``."""
+    now_us = city.clock.now_us()
+    async with city.database.write() as session:
+        incident = await load(session, incident_id)
+        allow(asker, "incident.acknowledge", place_of(incident))
+        await taking.write_note(session, incident, text, asker.actor.id, now_us)
+        await audit.append(
+            session, actor=asker.actor, origin=asker.origin, action="incident.note",
+            object_kind="incident", object_id=incident_id, now_us=now_us,
+        )  # fmt: skip
     _announce(city, incident)
     return incident
 

@@ -159,11 +159,11 @@ def _fields(row: Any, same: tuple[str, ...], times: tuple[str, ...]) -> dict[str
     return plain | {f"{name}_at": at(getattr(row, f"{name}_us")) for name in times}
 
 
-def _etag(incident: Incident) -> str:
+def etag_of(incident: Incident) -> str:
     return f'"{incident.version}-{incident.state}"'
 
 
-def _out(incident: Incident) -> IncidentOut:
+def incident_out(incident: Incident) -> IncidentOut:
     return IncidentOut(**_fields(incident, _SAME, _TIMES))
 
 
@@ -222,7 +222,7 @@ async def list_incidents(
     async with rooms(request).database.read() as session:
         rows = await story.list_incidents(session, wanted, asker.reach, key, limit + 1)
     page, following = page_of(rows, limit, lambda row: (row.opened_us, row.id))
-    return Page(items=[_out(row) for row in page], next=following)
+    return Page(items=[incident_out(row) for row in page], next=following)
 
 
 @router.get(
@@ -238,7 +238,7 @@ async def get_incident(
         incident = await desk.load(session, incident_id)
         allow(asker, "incident.read", desk.place_of(incident))
         whole = await story.story_of(session, city.keyring, incident)
-    set_etag(response, _etag(incident))
+    set_etag(response, etag_of(incident))
     return _full(whole)
 
 
@@ -254,8 +254,8 @@ async def post_acknowledge(
 ) -> IncidentOut:
     """The first one counts; saying it again changes nothing. No condition can stop it."""
     incident = await desk.acknowledge(rooms(request), asker, incident_id)
-    set_etag(response, _etag(incident))
-    return _out(incident)
+    set_etag(response, etag_of(incident))
+    return incident_out(incident)
 
 
 @router.post(
@@ -294,8 +294,8 @@ async def post_resolve(
 
     def check(incident: Incident) -> None:
         if if_match is not None:
-            check_match(if_match, _etag(incident))
+            check_match(if_match, etag_of(incident))
 
     incident = await desk.resolve(rooms(request), asker, incident_id, body.cause, check)
-    set_etag(response, _etag(incident))
-    return _out(incident)
+    set_etag(response, etag_of(incident))
+    return incident_out(incident)

@@ -45,6 +45,7 @@ class Room:
 #: In the order of the navigation. A page adds its line here.
 NAVIGATION: Final[tuple[Room, ...]] = (
     Room("/", "Now", "incident.read"),
+    Room("/desk", "Duty desk", "incident.acknowledge"),
     Room("/cameras", "Cameras", "camera.read"),
     Room("/works", "Works", "inspection.read"),
     Room("/specifications", "Specifications", "specification.read"),

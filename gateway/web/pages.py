@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from gateway.web import answers, codes, home, maps, officer, routes
+from gateway.web import answers, codes, desk, home, maps, officer, routes
 
 
 def routers() -> list[APIRouter]:
     """Every router of the pages."""
-    pages = [routes.router, answers.router, codes.router, maps.router]
-    return [*pages, *officer.routers(), *home.routers()]
+    return [
+        routes.router,
+        answers.router,
+        codes.router,
+        maps.router,
+        *officer.routers(),
+        *home.routers(),
+        *desk.routers(),
+    ]

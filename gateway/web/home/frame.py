@@ -33,7 +33,7 @@ def home_page(template: str, request: Request, asker: Asker, **values: Any) -> R
     language = words_of(request).language
 
     def lasted(from_us: int, until_us: int) -> str:
-        seconds = max(until_us - from_us, US_PER_S) / US_PER_S
+        seconds = max(until_us - from_us, US_PER_S) // US_PER_S
         return format_timedelta(seconds, locale=language, threshold=1.2)
 
     return page_of(f"home/{template}", request, asker, plain=True, lasted=lasted, **values)

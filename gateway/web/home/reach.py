@@ -103,7 +103,8 @@ async def _shown(
         "contacts.html", request, asker, status=status, section="contacts", people=people,
         browsers=browsers, done=done, problem=problem, now_us=now_us,
         typed=typed or {"contact": "", "channel": "", "address": ""},
-        here_push=_pushed_here(people), own_channels=OWN_CHANNELS, push=bool(city.doors.push_public_key),
+        here_push=_pushed_here(people), own_channels=OWN_CHANNELS,
+        push=bool(city.doors.push_public_key),
         today=datetime.fromtimestamp(now_us / 1e6, ZONE).date(),
         away_until={one.contact.id: _day(one.contact.away_until_us, now_us) for one in people},
     )  # fmt: skip
