@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gateway import problems
 from gateway.api import PREFIX, health, metrics, routers
 from gateway.door import Rooms, check_declared
+from gateway.limits import Limits, Patience, Proxies, RateLimit
 from registry.files import MAX_FILE_BYTES
 from registry.identity import Identity
 from registry.importing import bounds
@@ -127,8 +128,12 @@ def create_app(
     extra: Sequence[APIRouter] = (),
     identity: Identity | None = None,
     tile_url: str | None = None,
+    limits: Limits | None = None,
 ) -> FastAPI:
-    """The application over an open city. ``extra`` are routers outside /api/v1, such as the pages."""
+    """The application over an open city. ``extra`` are routers outside /api/v1, such as the pages.
+
+    Without ``limits`` nobody is asked to wait and no proxy is believed.
+    """
     app = FastAPI(
         title="Utaa",
         version=version("utaa"),
@@ -153,6 +158,11 @@ def create_app(
     for router in extra:
         app.include_router(router)
     app.add_middleware(BodyLimit)
+    app.add_middleware(Patience)
+    if limits is not None:
+        app.add_middleware(RateLimit, limits=limits)
     app.add_middleware(SecurityHeaders, tile_url=tile_url)
+    if limits is not None:
+        app.add_middleware(Proxies, trusted=limits.proxies)
     check_declared(app)
     return app

@@ -33,6 +33,8 @@ from gateway.fibre.watch import FibreWatch
 from gateway.ingest.inbox import BrokerUnavailable
 from gateway.ingest.patience import until_done
 from gateway.ingest.worker import IngestWorker
+from gateway.limits import Limits
+from gateway.patient import MAX_HEAD_BYTES, PatientProtocol
 from gateway.settings import GatewaySettings
 from gateway.signin import routes as signin_routes
 from gateway.signin.opening import open_provider
@@ -42,6 +44,7 @@ from gateway.web import pages, routes
 from registry.accounts.breached import Breached
 from registry.fibre.services import PlantKeeper
 from registry.identity import Identity
+from registry.outward import networks
 from registry.passwords import Passwords
 
 #: Open requests get this long to finish; live streams are ended at once.
@@ -145,6 +148,11 @@ def _application(city: City, identity: Identity) -> FastAPI:
         identity=identity,
         extra=[*pages.routers(), *outside.routers(), signin_routes.router],
         tile_url=city.settings.tile_url,
+        limits=Limits(
+            address_per_s=city.settings.requests_per_address_per_s,
+            person_per_s=city.settings.requests_per_person_per_s,
+            proxies=networks(city.settings.trusted_proxies),
+        ),
     )
     routes.install(app)
     app.state.provider = open_provider(city)
@@ -158,6 +166,9 @@ def _server(app: FastAPI, city: City) -> _Server:
         log_config=None,
         access_log=False,
         server_header=False,
+        http=PatientProtocol,
+        h11_max_incomplete_event_size=MAX_HEAD_BYTES,
+        proxy_headers=False,  # gateway.limits believes the named ones alone
         timeout_graceful_shutdown=_HTTP_GRACE_S,
         lifespan="off",
     )

@@ -103,7 +103,14 @@ class GatewaySettings(BaseSettings):
         None, description="SHA-1 hashes of breached passwords, ascending, as Have I Been Pwned's list"
     )
     trusted_proxies: list[str] = Field(
-        [], description="addresses or networks whose X-Forwarded-For and -Proto are believed"
+        ["127.0.0.1", "::1"],
+        description="addresses or networks whose X-Forwarded-For and -Proto are believed",
+    )
+    requests_per_address_per_s: float = Field(
+        200.0, gt=0, description="one address may ask so often on and on; ten times at once"
+    )
+    requests_per_person_per_s: float = Field(
+        50.0, gt=0, description="and one session or token; acknowledging is never limited"
     )
     outward_networks: list[str] = Field(
         [], description="private networks our own requests may go to: providers, KHUR, cameras"
