@@ -37,6 +37,7 @@ import registry.servers.models
 import registry.specifications.models  # noqa: F401
 from registry.boundaries import enter_shipped_units
 from registry.db import Database
+from registry.search.reindex import reindex
 from registry.shipped import enter_shipped_models
 
 _FOLDER: Final = Path(__file__).parent / "migrations"
@@ -82,6 +83,7 @@ async def upgrade(database: Database | str) -> None:
                 await enter_shipped_models(session)
                 await enter_shipped_units(session)
                 await session.commit()
+        await reindex(opened, missing_only=True)
 
 
 async def upgrade_to(database: Database, revision: str) -> None:

@@ -328,10 +328,12 @@ class DetectorModel(Versioned, Base):
     source_note: Mapped[str] = mapped_column(String(300), default="")
 
 
-class Detector(Versioned, Base):
+class Detector(Versioned, Searchable, Base):
     """A detector at a site. ``status``: unregistered (heard, nobody's yet), in_service, retired."""
 
     __tablename__ = "detector"
+    SEARCHED: ClassVar[tuple[str, ...]] = ("address", "serial", "place", "site_id")
+    SORTED: ClassVar[str] = "address"
     __table_args__ = (
         UniqueConstraint("site_id", "source", "address"),
         Index("ix_detector_status", "status"),

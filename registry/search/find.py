@@ -14,12 +14,12 @@ from typing import Any, Final
 import numpy as np
 import shapely
 from rapidfuzz import fuzz, process
-from sqlalchemy import ColumnElement, false, func, literal, or_, select
+from sqlalchemy import ColumnElement, and_, false, func, literal, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
 from registry.cameras.models import Camera, CameraModel
-from registry.models import Household, Organisation, Site
+from registry.models import Detector, Household, Organisation, Site
 from registry.rights import Action, Actor, Forbidden, Reach, require_somewhere
 from registry.search.models import SearchWord
 from registry.search.text import words_of
@@ -66,6 +66,7 @@ KINDS: Final[dict[str, Kind]] = {
     "camera_model": Kind(CameraModel, "camera.read", "name", "maker", None),
     "site": Kind(Site, "site.read", "id", "title", "unit_code"),
     "household": Kind(Household, "household.read", "label", None, "unit_code"),
+    "detector": Kind(Detector, "detector.read", "address", "place", None),
 }
 
 
@@ -100,10 +101,25 @@ async def search(
 def _reached(kind: Kind, reach: Reach) -> list[ColumnElement[bool]]:
     if reach.everywhere:
         return []
+    if kind.table is Detector:
+        return [_detectors_within(reach)]
     if kind.unit is None:
         return [] if kind.table is CameraModel else [false()]
     column = getattr(kind.table, kind.unit)
     return [or_(false(), *(column.startswith(code, autoescape=True) for code in reach.unit_codes))]
+
+
+def _detectors_within(reach: Reach) -> ColumnElement[bool]:
+    """A detector lies where its home does, and without one where its site does."""
+
+    def inside(table: Any) -> Any:
+        within = (table.unit_code.startswith(code, autoescape=True) for code in reach.unit_codes)
+        return select(table.id).where(or_(false(), *within))
+
+    return or_(
+        Detector.household_id.in_(inside(Household)),
+        and_(Detector.household_id.is_(None), Detector.site_id.in_(inside(Site))),
+    )
 
 
 async def matching(session: AsyncSession, table: Any, text: str) -> list[ColumnElement[bool]]:
