@@ -295,7 +295,7 @@ async def _lasting(
         .where(AlarmRecord.incident_id.in_(ids), AlarmRecord.id.not_in(without))
         .group_by(AlarmRecord.incident_id)
     )
-    found.update((incident_id, Lasting(active, last)) for incident_id, active, last in rows)
+    found.update((incident_id or "", Lasting(active, last)) for incident_id, active, last in rows)
     return found
 
 

@@ -210,7 +210,7 @@ async def last_told(session: AsyncSession, homes: Collection[str]) -> dict[tuple
         )
         .group_by(Incident.household_id, Incident.hazard)
     )
-    return {(home, hazard): due_us for home, hazard, due_us in rows}
+    return {(home or "", hazard): due_us for home, hazard, due_us in rows}
 
 
 async def withdraw(session: AsyncSession, incident: Incident, reason: str) -> int:
