@@ -13,6 +13,7 @@ others' alarms). Other names are ignored.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from operator import attrgetter
 from typing import Any
 
@@ -48,6 +49,8 @@ _flags_of = attrgetter(*(flag.name.lower() for flag in Flag if flag.name))
 _quantities_of = attrgetter(*QUANTITY_NAMES)
 _about_of = attrgetter("maker", "model", "firmware", "sounder", "report_interval_s")
 _NOTHING = (None,) * 5
+#: Combinations of flags that are kept at hand; a site's detectors use a handful.
+_KNOWN_FLAGS = 512
 
 
 class _Native(msgspec.Struct, kw_only=True):
@@ -158,11 +161,7 @@ class NativeSource:
     ) -> Decoded:
         native, repairs = jsontext.decode_object(_one, payload, _Native, _is_alarm)
         fact = _fact(native, bare, repairs)
-        flags = known = 0
-        for bit, state in zip(_FLAG_BITS, _flags_of(native), strict=True):
-            if state is not None:
-                known |= bit
-                flags |= bit if state else 0
+        flags, known = _flag_bits(_flags_of(native))
         stated = zip(QUANTITY_NAMES, _quantities_of(native), strict=True)
         values = {name: value for name, value in stated if value is not None}
         if not known and not values:
@@ -179,6 +178,17 @@ class NativeSource:
             flags_known=known,
             repairs=repairs,
         )
+
+
+@lru_cache(maxsize=_KNOWN_FLAGS)
+def _flag_bits(states: tuple[bool | None, ...]) -> tuple[int, int]:
+    """(flags that are set, flags that are known)."""
+    flags = known = 0
+    for bit, state in zip(_FLAG_BITS, states, strict=True):
+        if state is not None:
+            known |= bit
+            flags |= bit if state else 0
+    return flags, known
 
 
 def _says_alarm(native: _Native) -> bool:

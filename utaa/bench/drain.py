@@ -110,7 +110,6 @@ async def run_drain(
         Proxy(bytes_per_s=rate, delay_s=delay_ms / 2000) as proxy,
         SmtpSink(arrears.accepted) as sink,
     ):
-        await proxy.cut()
         plan = Plan(
             folder=folder, sites=(SITE,), influx=False, smtp_port=sink.port, open_overview=True,
             gateway_env={"UTAA_ALERTS_SMTP__SECURITY": "none"},
@@ -121,6 +120,8 @@ async def run_drain(
             await box.start_gateway()
             await register(box, _homes(arrears))
             box.start_edge(SITE)
+            await until(lambda: _configured(box), seconds=180, what="the agent takes its settings")
+            await proxy.cut()
             broker = box.site_brokers[SITE]
             client = await BenchClient.connect(broker.host, broker.port, "drain")
             began_s = time.monotonic()
@@ -133,9 +134,16 @@ async def run_drain(
     return report
 
 
+async def _configured(box: OneBox) -> bool:
+    """Detectors that are on no list are bounded, so the site's list comes before the arrears."""
+    box.check()
+    return (box.edge_data(SITE) / "config.json").exists()
+
+
 def _homes(arrears: _Arrears) -> list[Home]:
     homes = [Home(SITE, f"h{n}") for n in range(arrears.detectors)]
-    homes += [Home(SITE, f"t{n}") for n in range(arrears.troubles)]
+    # a trouble belongs to a home whose people are told, as in a real site
+    homes += [Home(SITE, f"t{n}", f"t{n}@example.org") for n in range(arrears.troubles)]
     return homes + [Home(SITE, f"f{n}", f"f{n}@example.org") for n in range(arrears.fires)]
 
 

@@ -120,14 +120,15 @@ class Meter:
         for name, now_mb in self.resident().items():
             self._peak_mb[name] = max(self._peak_mb.get(name, 0.0), now_mb)
 
+    def used_s(self, name: str) -> float:
+        """Processor seconds of one of them since ``start``."""
+        return sum(cpu_s(pid) - self._before.get(pid, 0.0) for pid in self.pids[name])
+
     def read(self) -> dict[str, object]:
         """``cpu_s``, ``cpu_pct`` (of one core) and ``rss_mb`` (peak), each by process."""
         self.sample()
         wall_s = max(1e-9, time.monotonic() - self._began_s)
-        used = {
-            name: sum(cpu_s(pid) - self._before.get(pid, 0.0) for pid in pids)
-            for name, pids in self.pids.items()
-        }
+        used = {name: self.used_s(name) for name in self.pids}
         return {
             "cpu_s": {name: round(value, 2) for name, value in used.items()},
             "cpu_pct": {name: round(100 * value / wall_s, 1) for name, value in used.items()},

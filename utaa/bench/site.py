@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import sqlite3
 import time
 from pathlib import Path
@@ -112,7 +113,7 @@ async def run_singles(*, folder: Path, teller: Teller, messages: int, detectors:
         await until(lambda: _starts(box, client, spool), seconds=60, what="the agent listens")
         prepared = [_message(n % detectors, n // detectors) for n in range(20 * detectors)]
         assert agent.pid is not None
-        meter = Meter({"agent": [agent.pid], "broker": broker.pids})
+        meter = Meter({"agent": [agent.pid], "broker": broker.pids, "bench": [os.getpid()]})
         before = _committed(spool)
         meter.start()
         began_s = time.monotonic()
@@ -122,12 +123,15 @@ async def run_singles(*, folder: Path, teller: Teller, messages: int, detectors:
             what="the agent commits what it was sent",
         )  # fmt: skip
         took_s = time.monotonic() - began_s
-        used = meter.read()
+        agent_s, used = meter.used_s("agent"), meter.read()
         kept = await _kept(box, before + messages) - before
         await client.close()
     report.figures |= {
-        "readings_per_s": round(messages / took_s), "seconds": round(took_s, 2), "published": messages,
-        "kept": kept, "lost": max(0, messages - kept), "doubled": max(0, kept - messages), **used,
+        "readings_per_s": round(messages / took_s),
+        # what one whole core would carry, where other work leaves the agent less
+        "readings_per_core_s": round(messages / agent_s) if agent_s else None,
+        "seconds": round(took_s, 2), "published": messages, "kept": kept,
+        "lost": max(0, messages - kept), "doubled": max(0, kept - messages), **used,
     }  # fmt: skip
     return report
 
