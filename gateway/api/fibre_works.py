@@ -19,6 +19,7 @@ from registry import audit
 from registry.fibre import service_life
 from registry.fibre.impact import risks_of
 from registry.fibre.models import FibreService, FibreWork
+from registry.fibre.store import load_losses
 from registry.fibre.values import PlantError, ServiceStatus
 from registry.sites import NoSuch
 
@@ -176,7 +177,8 @@ async def get_services(request: Request, asker: _Reader) -> list[dict[str, Any]]
     """With what each one's loss is and may be."""
     async with rooms(request).database.read() as session:
         rows = await session.scalars(select(FibreService).order_by(FibreService.id).limit(5000))
-        return [service_life.plain(row) for row in rows]
+        margin_db = (await load_losses(session)).of("margin_db")
+        return [service_life.plain(row, margin_db) for row in rows]
 
 
 @router.post(
@@ -192,7 +194,7 @@ async def post_service(body: ServiceIn, request: Request, asker: _Writer) -> dic
                 session, kept, body.model_dump(), actor=asker.actor,
                 origin=asker.origin, now_us=city.clock.now_us(),
             )  # fmt: skip
-            return service_life.plain(made)
+            return service_life.plain(made, kept.losses.of("margin_db"))
     except PlantError as error:
         raise refused(error) from None
 
@@ -218,6 +220,6 @@ async def post_step(
                 body.measured_loss_db, actor=asker.actor, origin=asker.origin,
                 now_us=city.clock.now_us(),
             )  # fmt: skip
-            return service_life.plain(made)
+            return service_life.plain(made, kept.losses.of("margin_db"))
     except PlantError as error:
         raise refused(error) from None

@@ -21,11 +21,11 @@ _SHOWN: Final = (
 )  # fmt: skip
 
 
-def plain(service: FibreService) -> dict[str, Any]:
-    """As shown to people, with the verdict over the loss that is known best."""
+def plain(service: FibreService, margin_db: float) -> dict[str, Any]:
+    """As shown to people, with the verdict over the loss that is known best and the city's margin."""
     said = {name: getattr(service, name) for name in _SHOWN}
-    loss = service.measured_loss_db or service.calculated_loss_db
-    verdict = None if loss is None else judge(loss, service.target_loss_db, 3.0)
+    loss = service.calculated_loss_db if service.measured_loss_db is None else service.measured_loss_db
+    verdict = None if loss is None else judge(loss, service.target_loss_db, margin_db)
     return {**said, "verdict": verdict}
 
 

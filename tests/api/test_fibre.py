@@ -161,6 +161,12 @@ async def test_a_service_is_traced_when_it_is_entered_and_lives_by_its_table(doo
             f"{URL}/services/SV-1/status", json={"status": "active", "measured_loss_db": 27.0}
         )
         assert step.json()["verdict"] == "tight"
+        own = {"value": 0.5, "source": "measured by the city"}
+        assert (await client.put(f"{URL}/losses/margin_db", json=own)).status_code == 204
+        (listed,) = [
+            each for each in (await client.get(f"{URL}/services")).json() if each["id"] == "SV-1"
+        ]
+        assert listed["verdict"] == "ok"  # by the margin the city has set
 
 
 async def test_work_is_planned_announced_and_ended_by_those_who_may(door) -> None:
