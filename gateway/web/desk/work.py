@@ -64,7 +64,8 @@ async def fragment(request: Request, asker: Reader, wanted: Chosen) -> Response:
 @router.get("/wall")
 async def wall(request: Request, asker: Reader, wanted: Chosen) -> Response:
     """For a screen on a wall: large, without anything to press, fresh by itself."""
-    return page_of("desk/wall.html", request, asker, **await _listed(request, asker, wanted))
+    values = await _listed(request, asker, wanted)
+    return page_of("desk/wall.html", request, asker, query=request.url.query, **values)
 
 
 @router.get("/wall/list")
