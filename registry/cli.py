@@ -32,8 +32,9 @@ from registry.models import ApiToken, Detector, DetectorModel, Household, Person
 from registry.passwords import WeakPassword
 from registry.proposals import Choice, accept_heard
 from registry.register_file import RegisterRefused
+from registry.resealing import reseal
 from registry.rights import CONSOLE, GRANTABLE
-from registry.sealed import KeyringError, ensure_keyring, load_keyring
+from registry.sealed import KeyringError, add_key, ensure_keyring, load_keyring
 from registry.settings import RegistrySettings, SettingsError, load
 from registry.sites import NoSuch
 
@@ -127,7 +128,7 @@ def build_app(prepare: Prepare | None = None) -> typer.Typer:
     )
     _add_import(app, prepare)
     _add_verify(app, prepare)
-    _add_key(app)
+    _add_key(app, prepare)
     _add_token(app, prepare)
     _add_person(app, prepare)
     _add_list(app, prepare)
@@ -231,9 +232,31 @@ def _add_verify(app: typer.Typer, prepare: Prepare | None) -> None:
         _run(work())
 
 
-def _add_key(app: typer.Typer) -> None:
+def _add_key(app: typer.Typer, prepare: Prepare | None) -> None:
     keys = typer.Typer(help="Keys of the encrypted columns.", no_args_is_help=True)
     app.add_typer(keys, name="key")
+
+    @keys.command("rotate")
+    def key_rotate(
+        resume: Annotated[
+            bool, typer.Option("--resume", help="no new key: go on with what was interrupted")
+        ] = False,
+        config: Config = None,
+    ) -> None:
+        """A new key, and everything sealed by older ones sealed again; while the city runs."""
+
+        async def work() -> None:
+            async with _desk(config, prepare) as desk:
+                path = desk.settings.effective_key_file
+                keyring = await asyncio.to_thread(load_keyring if resume else add_key, path)
+                unreadable = 0
+                async for each in reseal(desk.database, keyring, desk.clock):
+                    unreadable += each.unreadable
+                    typer.echo(f"{each.column}\t{each.resealed}\t{each.unreadable} unreadable")
+            if unreadable:
+                fail(f"{unreadable} values do not open with any key of the ring; they were left")
+
+        _run(work())
 
     @keys.command("new")
     def key_new(

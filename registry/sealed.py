@@ -25,7 +25,7 @@ from sqlalchemy.types import TypeDecorator
 
 _KEY_BYTES = 32
 _NONCE_BYTES = 12
-_KEY_ID_BYTES = 4
+KEY_ID_BYTES = 4
 
 
 class KeyringError(ValueError):
@@ -45,16 +45,18 @@ class Sealed:
 class Keyring:
     """The keys that seal and open; the first one seals."""
 
-    def __init__(self, keys: dict[str, bytes]) -> None:
+    def __init__(self, keys: dict[str, bytes], path: Path | None = None) -> None:
+        """``path``: where the ring is read again when a value names a key that came after it."""
         if not keys:
             raise KeyringError("the key ring is empty; expected at least one 'id:base64 key' line")
         for key_id, key in keys.items():
-            if len(key) != _KEY_BYTES or len(key_id) != _KEY_ID_BYTES:
+            if len(key) != _KEY_BYTES or len(key_id) != KEY_ID_BYTES:
                 raise KeyringError(
                     f"key {key_id!r}: expected a 4-character id and a key of 32 bytes in base64"
                 )
         self._keys = keys
         self._current = next(iter(keys))
+        self._path = path
 
     @property
     def current(self) -> str:
@@ -69,18 +71,27 @@ class Keyring:
 
     def open(self, sealed: Sealed, purpose: str) -> str:
         """The text. Raises ``KeyringError`` when its key is gone or the value was altered."""
-        key_id = sealed.blob[:_KEY_ID_BYTES].decode("ascii", "replace")
-        key = self._keys.get(key_id)
+        key_id = sealed.blob[:KEY_ID_BYTES].decode("ascii", "replace")
+        key = self._keys.get(key_id) or self._read_again(key_id)
         if key is None:
             raise KeyringError(f"no key {key_id!r} in the ring; put the old key back to read {purpose}")
-        nonce = sealed.blob[_KEY_ID_BYTES : _KEY_ID_BYTES + _NONCE_BYTES]
-        box = sealed.blob[_KEY_ID_BYTES + _NONCE_BYTES :]
+        nonce = sealed.blob[KEY_ID_BYTES : KEY_ID_BYTES + _NONCE_BYTES]
+        box = sealed.blob[KEY_ID_BYTES + _NONCE_BYTES :]
         try:
             return AESGCM(key).decrypt(nonce, box, purpose.encode()).decode()
         except InvalidTag:
             raise KeyringError(
                 f"a value of {purpose} does not open: altered, or of another ring"
             ) from None
+
+    def _read_again(self, key_id: str) -> bytes | None:
+        """The key, if it was added to the file since; then it also seals from now on."""
+        if self._path is None:
+            return None
+        fresh = load_keyring(self._path)
+        if key_id in fresh._keys and list(fresh._keys)[-1] == list(self._keys)[-1]:
+            self._keys, self._current = fresh._keys, fresh._current
+        return self._keys.get(key_id)
 
     def fingerprint(self, text: str, purpose: str) -> bytes:
         """A keyed hash (HMAC-SHA-256) to find an exact value without storing it readable.
@@ -108,7 +119,7 @@ def load_keyring(path: Path) -> Keyring:
             keys[key_id] = base64.b64decode(encoded, validate=True)
         except ValueError:
             raise KeyringError(f"{path} line {number}: expected 'id:base64 key'") from None
-    return Keyring(keys)
+    return Keyring(keys, path)
 
 
 def ensure_keyring(path: Path) -> Keyring:
@@ -118,7 +129,21 @@ def ensure_keyring(path: Path) -> Keyring:
         key = base64.b64encode(secrets.token_bytes(_KEY_BYTES)).decode()
         handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
         with os.fdopen(handle, "w", encoding="ascii") as file:
-            file.write(f"{secrets.token_hex(_KEY_ID_BYTES // 2)}:{key}\n")
+            file.write(f"{secrets.token_hex(KEY_ID_BYTES // 2)}:{key}\n")
+    return load_keyring(path)
+
+
+def add_key(path: Path) -> Keyring:
+    """A new key at the head of the ring's file, written beside it and put in its place at once."""
+    old = path.read_text(encoding="ascii")
+    key = base64.b64encode(secrets.token_bytes(_KEY_BYTES)).decode()
+    beside = path.with_name(path.name + ".new")
+    handle = os.open(beside, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
+    with os.fdopen(handle, "w", encoding="ascii") as file:
+        file.write(f"{secrets.token_hex(KEY_ID_BYTES // 2)}:{key}\n{old}")
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
     return load_keyring(path)
 
 
