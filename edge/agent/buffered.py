@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -45,6 +46,8 @@ class BufferedSocket:
         #: the other side hung up, or the socket failed: paho is to find out
         self._ended: OSError | bool = False
         self._out = bytearray()
+        #: bytes came since somebody asked
+        self.has_heard = False
 
     def publication(self, heard: Heard) -> bool:
         """Hand the next packet to ``heard`` if it is a publication; else it is granted to paho."""
@@ -110,6 +113,7 @@ class BufferedSocket:
             if not piece:
                 self._ended = True
                 return False
+            self.has_heard = True
             self._pieces.append(piece)
             held += len(piece)
         self._in = b"".join((self._in[self._at :], *self._pieces))
@@ -175,6 +179,14 @@ class BufferedClient(mqtt.Client):
         if self._buffered is not None and self._buffered.publication(heard):
             return True
         return self.loop_read() == mqtt.MQTT_ERR_SUCCESS
+
+    def loop_misc(self) -> mqtt.MQTTErrorCode:
+        """As paho's; a broker whose publications went past paho is as alive as one that it read."""
+        if self._buffered is not None and self._buffered.has_heard:
+            self._buffered.has_heard = False
+            with self._msgtime_mutex:
+                self._last_bytes_received = time.monotonic()
+        return super().loop_misc()
 
     def acknowledge(self, packet_ids: Sequence[bytes]) -> None:
         """Tell the broker that these publications are taken; goes out with ``flush``."""

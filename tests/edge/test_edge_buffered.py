@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from paho.mqtt.enums import CallbackAPIVersion, _ConnectionState
 
-from edge.agent.buffered import READ_BYTES, BufferedSocket
+from edge.agent.buffered import READ_BYTES, BufferedClient, BufferedSocket
 
 PINGRESP = b"\xd0\x00"
 
@@ -29,6 +31,8 @@ class Wire:
         if isinstance(piece, BaseException):
             raise piece
         return piece
+
+    def close(self) -> None: ...
 
     def send(self, data: bytes) -> int:
         self.sent += data[:7]
@@ -154,3 +158,20 @@ def test_what_is_written_goes_out_in_order_by_flush() -> None:
     socket.flush()
     assert wire.sent == b"1234567890"
     assert not socket.has_output()
+
+
+def test_a_broker_that_only_publishes_is_not_taken_for_dead() -> None:
+    client = BufferedClient(CallbackAPIVersion.VERSION2, client_id="agent")
+    client.keepalive = 20
+    client._state = _ConnectionState.MQTT_CS_CONNECTED
+    client._buffered = client._sock = BufferedSocket(  # type: ignore[assignment]
+        Wire([_publish(b"t", b"{}", b"\x00\x01", 0x32)])
+    )
+    lost: list[Any] = []
+    client.on_disconnect = lambda *_: lost.append(_)
+    assert client.read_packet(lambda *_: None)
+    # an unanswered ping and nothing that paho read itself for longer than the keepalive
+    client._ping_t = client._last_bytes_received = client._last_msg_out = time.monotonic() - 30
+    client.loop_misc()
+    assert not lost
+    assert client._sock is not None
