@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Final, NoReturn
+from typing import Annotated, Any, Final, NoReturn, cast, get_args
 
 import typer
 from sqlalchemy import func, make_url, select
@@ -37,6 +37,7 @@ from registry.rights import CONSOLE, GRANTABLE
 from registry.sealed import KeyringError, add_key, ensure_keyring, load_keyring
 from registry.settings import RegistrySettings, SettingsError, load
 from registry.sites import NoSuch
+from registry.syslog import SyslogServer, Transport, export
 
 Prepare = Callable[[Database], Awaitable[None]]
 Config = Annotated[Path | None, typer.Option("--config", help="one TOML file with all settings")]
@@ -129,6 +130,7 @@ def build_app(prepare: Prepare | None = None) -> typer.Typer:
     _add_import(app, prepare)
     _add_verify(app, prepare)
     _add_key(app, prepare)
+    _add_audit(app, prepare)
     _add_token(app, prepare)
     _add_person(app, prepare)
     _add_list(app, prepare)
@@ -272,6 +274,32 @@ def _add_key(app: typer.Typer, prepare: Prepare | None) -> None:
                 fail(f"{path} is a key ring already: move it away first, and keep it")
             ensure_keyring(path)
             typer.echo(f"{path}: made; keep a copy apart from the database, it opens what is sealed")
+
+        _run(work())
+
+
+def _add_audit(app: typer.Typer, prepare: Prepare | None) -> None:
+    audits = typer.Typer(help="Who did what.", no_args_is_help=True)
+    app.add_typer(audits, name="audit")
+
+    @audits.callback()
+    def about() -> None:
+        """Who did what."""
+
+    @audits.command("export")
+    def audit_export(
+        server: Annotated[str, typer.Option("--syslog", help="host or host:port")],
+        transport: Annotated[str, typer.Option(help="tls, tcp or udp")] = "tls",
+        config: Config = None,
+    ) -> None:
+        """Send what was not sent yet to a syslog server (RFC 5424); run it from a timer."""
+        if transport not in get_args(Transport):
+            fail(f"--transport {transport!r}: expected one of {', '.join(get_args(Transport))}")
+
+        async def work() -> None:
+            wanted = SyslogServer.parse(server, cast(Transport, transport))
+            async with _desk(config, prepare) as desk:
+                typer.echo(f"{await export(desk.database, wanted)} entries sent")
 
         _run(work())
 
