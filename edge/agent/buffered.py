@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import paho.mqtt.client as mqtt
+from paho.mqtt.enums import MQTTErrorCode
 
 #: Read at once; a broker's socket buffer holds about as much.
 READ_BYTES = 1 << 16
@@ -180,7 +181,7 @@ class BufferedClient(mqtt.Client):
             return True
         return self.loop_read() == mqtt.MQTT_ERR_SUCCESS
 
-    def loop_misc(self) -> mqtt.MQTTErrorCode:
+    def loop_misc(self) -> MQTTErrorCode:
         """As paho's; a broker whose publications went past paho is as alive as one that it read."""
         if self._buffered is not None and self._buffered.has_heard:
             self._buffered.has_heard = False
