@@ -65,7 +65,7 @@ async def reseal(
         )  # fmt: skip
 
 
-def _rows(session: Session, wanted: Select[Any]) -> list[Row[Any]]:
+def _rows(session: Session, wanted: Select[Any]) -> list[Any]:
     return list(session.execute(wanted).all())
 
 

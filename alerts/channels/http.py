@@ -9,6 +9,7 @@ import httpx
 
 from alerts.channels.base import Outcome, scrub
 from alerts.channels.webpush import retry_after_s
+from registry.outward import Guard, GuardedTransport, OutwardRefused
 
 #: A refused key is an operator's work; there is no use in trying each second.
 AUTH_RETRY_S = 60.0
@@ -25,12 +26,19 @@ class Answer(NamedTuple):
     retry_after_s: float | None
 
 
-def new_client(timeout_s: float, concurrency: int) -> httpx.AsyncClient:
-    """A client that follows no redirect, believes no environment and logs no address."""
+def new_client(timeout_s: float, concurrency: int, *, guarded: bool = False) -> httpx.AsyncClient:
+    """A client that follows no redirect, believes no environment and logs no address.
+
+    ``guarded``: each connection goes to a public address, judged when it is made.
+    """
     for library in ("httpx", "httpcore"):  # they log whole addresses, which may be secrets
         logging.getLogger(library).setLevel(logging.WARNING)
     limits = httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency)
-    return httpx.AsyncClient(timeout=timeout_s, follow_redirects=False, trust_env=False, limits=limits)
+    inner = httpx.AsyncHTTPTransport(limits=limits, trust_env=False)
+    return httpx.AsyncClient(
+        timeout=timeout_s, follow_redirects=False, trust_env=False,
+        transport=GuardedTransport(Guard(), inner) if guarded else inner,
+    )  # fmt: skip
 
 
 async def post(
@@ -39,6 +47,8 @@ async def post(
     """The answer; or the outcome, where there is none: unknown once the request had gone out."""
     try:
         answer = await client.post(url, content=content, headers=headers)
+    except OutwardRefused:
+        return Outcome("refused", "address_invalid", "not a public server")
     except (httpx.ConnectTimeout, httpx.PoolTimeout):
         return Outcome("retry", "timeout")
     except (httpx.ConnectError, httpx.UnsupportedProtocol, httpx.InvalidURL):

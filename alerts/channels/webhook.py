@@ -82,7 +82,9 @@ class WebhookChannel:
         self.concurrency = settings.concurrency
         self.timeout_s = settings.timeout_s
         self._settings = settings
-        self._client = new_client(settings.timeout_s, settings.concurrency)
+        self._client = new_client(
+            settings.timeout_s, settings.concurrency, guarded=not settings.allow_private
+        )
 
     async def send(self, message: Message) -> Outcome:
         """Sign and POST; the id is the delivery's own, so that a receiver sees a repetition."""
