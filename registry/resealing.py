@@ -14,7 +14,6 @@ from typing import Any
 from sqlalchemy import (
     Column,
     LargeBinary,
-    Row,
     Select,
     Table,
     func,
