@@ -16,7 +16,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -41,7 +40,7 @@ CONTENT: Final = "register_import.content"
 REPAIRS: Final = "register_import.repairs"
 #: Rows up to which a file is one transaction.
 AT_ONCE: Final = 1_000
-#: New records after which PostgreSQL is told to look at its tables anew.
+#: New records after which the database is told to look at its tables anew.
 _MANY: Final = 1_000
 
 
@@ -281,11 +280,16 @@ async def _take_back(database: Database, act: Act, import_id: str) -> None:
 
 
 async def _look_anew(database: Database, plan: Plan) -> None:
-    """PostgreSQL's plans for tables that were empty a moment ago are bad ones."""
-    if plan.counts["create"] >= _MANY and not database.is_sqlite:
-        async with database.write() as session:
+    """Plans for tables that were empty a moment ago are bad ones."""
+    if plan.counts["create"] < _MANY:
+        return
+    async with database.engine.connect() as plain:
+        connection = await plain.execution_options(utaa_write=True)
+        async with connection.begin():
+            if database.is_sqlite:  # samples are enough, and take no time
+                await connection.exec_driver_sql("PRAGMA analysis_limit = 1000")
             for table in (plan.kind.table.__tablename__, "search_word"):
-                await session.execute(text(f"ANALYZE {table}"))
+                await connection.exec_driver_sql(f"ANALYZE {table}")
 
 
 async def get_import(session: AsyncSession, import_id: str, *, lock: bool = False) -> RegisterImport:

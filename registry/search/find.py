@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 import shapely
 from rapidfuzz import fuzz, process
-from sqlalchemy import ColumnElement, and_, false, func, literal, or_, select
+from sqlalchemy import ColumnElement, and_, false, literal, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -130,7 +130,18 @@ async def matching(session: AsyncSession, table: Any, text: str) -> list[ColumnE
     words = words_of(text)[:MAX_WORDS]
     if not words:
         return [false()]
-    return [await _has_word(session, table, word) for word in _needed(words)]
+    few: set[str] | None = None
+    conditions = []
+    for word in _needed(words):
+        found = await _with_word(session, table, word)
+        if isinstance(found, set):
+            few = found if few is None else few & found
+        else:
+            conditions.append(found)
+    if few is not None:
+        # a list, not a query inside the query: databases then begin with it
+        conditions.insert(0, table.id.in_(sorted(few)) if few else false())
+    return conditions
 
 
 def _needed(words: list[str]) -> list[str]:
@@ -140,34 +151,26 @@ def _needed(words: list[str]) -> list[str]:
     return [word for word in words if word not in whole]
 
 
-async def _has_word(session: AsyncSession, table: Any, word: str) -> ColumnElement[bool]:
+async def _with_word(session: AsyncSession, table: Any, word: str) -> set[str] | ColumnElement[bool]:
+    """The ids of the records with the word where they are few, or the condition of having it."""
     kind = str(table.__tablename__)
-    begins = _begins(kind, word)
-    if found := await _count(session, begins):
-        return _found(table, begins, found, [word])
-    near = await _nearest(session, kind, word)
-    if not near:
-        return false()
-    meant = [SearchWord.kind == kind, SearchWord.word.in_(near), SearchWord.object_id > NOBODY]
-    return _found(table, meant, await _count(session, meant), near)
-
-
-async def _count(session: AsyncSession, conditions: list[ColumnElement[bool]]) -> int:
-    """How many entries there are, so far as it matters."""
-    probe = select(SearchWord.object_id).where(*conditions).limit(_BROAD + 1).subquery()
-    return await session.scalar(select(func.count()).select_from(probe)) or 0
-
-
-def _found(
-    table: Any, conditions: list[ColumnElement[bool]], entries: int, words: list[str]
-) -> ColumnElement[bool]:
-    """Few entries: their records. Many: each record's own text, so that no index of words is walked."""
-    if entries <= _BROAD:
-        return table.id.in_(  # type: ignore[no-any-return]
-            select(SearchWord.object_id).where(*conditions)
-        )
+    words = [word]
+    found = await _owners(session, _begins(kind, word))
+    if not found:
+        words = await _nearest(session, kind, word)
+        meant = [SearchWord.kind == kind, SearchWord.word.in_(words), SearchWord.object_id > NOBODY]
+        found = await _owners(session, meant) if words else []
+    if len(found) <= _BROAD:
+        return set(found)
+    # many: each record's own text is looked into, in the list's order
     texts = literal(" ") + table.search_text
-    return or_(false(), *(texts.contains(f" {word}", autoescape=True) for word in words))
+    return or_(false(), *(texts.contains(f" {one}", autoescape=True) for one in words))
+
+
+async def _owners(session: AsyncSession, conditions: list[ColumnElement[bool]]) -> list[str]:
+    """Whose entries these are; one more than matters at most."""
+    query = select(SearchWord.object_id).where(*conditions).limit(_BROAD + 1)
+    return list(await session.scalars(query))
 
 
 def _begins(kind: str, word: str) -> list[ColumnElement[bool]]:

@@ -26,15 +26,17 @@ from registry.rights import (
 
 #: The whole decision written down a second time, by hand: a row an action, a letter a role.
 #: A administrator, R registrar, P approver, T technician, D duty, U auditor, H resident, X dispatch,
-#: O anybody.
+#: N newcomer, O anybody.
 MATRIX = {
-    "health.read": "ARPTDUHXO",
-    "session.open": "ARPTDUHXO",
-    "openapi.read": "ARPTDUHXO",
-    "page.read": "ARPTDUHXO",
-    "unit.read": "ARPTDUHXO",
-    "me.read": "ARPTDUX",
-    "session.close": "ARPTDUX",
+    "health.read": "ARPTDUHXNO",
+    "session.open": "ARPTDUHXNO",
+    "openapi.read": "ARPTDUHXNO",
+    "page.read": "ARPTDUHXNO",
+    "unit.read": "ARPTDUHXNO",
+    "me.read": "ARPTDUXN",
+    "me.write": "ARPTDUXN",
+    "emergency.take": "ARPTD",
+    "session.close": "ARPTDUXN",
     "live.read": "ARPTDU",
     "site.read": "ARPTDU",
     "site.write": "AR",
@@ -64,7 +66,7 @@ MATRIX = {
     "inspection.write": "ARU",
     "finding.fix": "ART",
     "finding.verify": "ARPU",
-    "request.send": "ARPTDUHXO",
+    "request.send": "ARPTDUHXNO",
     "request.read": "ARPTDU",
     "request.write": "ARD",
     "request.open": "RD",
@@ -84,7 +86,7 @@ MATRIX = {
     "audit.read": "AU",
     "metrics.read": "ATDU",
     "doctor.read": "ATDU",
-    "report.send": "ARPTDUHXO",
+    "report.send": "ARPTDUHXNO",
     "search.read": "ARPTDU",
     "view.write": "ARPTDU",
     "import.read": "ARU",
@@ -102,7 +104,7 @@ MATRIX = {
 }
 LETTERS = {
     "administrator": "A", "registrar": "R", "approver": "P", "technician": "T", "duty": "D",
-    "auditor": "U", "resident": "H", "dispatch": "X",
+    "auditor": "U", "resident": "H", "dispatch": "X", "newcomer": "N",
     "open": "O",
 }  # fmt: skip
 
