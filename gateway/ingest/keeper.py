@@ -32,6 +32,8 @@ FLUSH_EVERY_S = 0.25
 _REST = 4.0
 #: Rows of one transaction: some 10 ms, which is what an alarm on SQLite may wait behind.
 ROWS_PER_TRANSACTION = 2_000
+#: How often a process looks for others that are gone; their leases run out after some seconds anyway.
+_MAKE_UP_EVERY_S = 2.0
 #: The last flush of a process that ends; what is left over the next one makes up for.
 _LAST_FLUSH_S = 5.0
 _PREFIX = "latest/"
@@ -84,11 +86,14 @@ class LatestKeeper:
     async def run(self) -> None:
         """Flush until cancelled, and once more then."""
         await until_done(self._city, "latest", self.ready)
+        make_up_at_s = 0.0
         try:
             while True:
                 began_s = time.monotonic()
                 await until_done(self._city, "latest", self.flush)
-                await until_done(self._city, "latest", self.make_up)
+                if began_s >= make_up_at_s:
+                    await until_done(self._city, "latest", self.make_up)
+                    make_up_at_s = time.monotonic() + _MAKE_UP_EVERY_S
                 self._city.metrics.latest_owed.set(self._board.owed)
                 await asyncio.sleep(max(FLUSH_EVERY_S, _REST * (time.monotonic() - began_s)))
         finally:

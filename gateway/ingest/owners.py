@@ -51,12 +51,13 @@ class Owners:
             self._of.clear()
             self._unknown.clear()
         sites: set[str] = set()
+        # one by one: a difference of the whole sets would walk through the city at every batch
         detectors: set[str] = set()
         for frame in frames:
             sites.add(frame.site)
-            detectors.update(frame.detectors)
+            detectors.update(one for one in frame.detectors if one not in self._of)
         await self._learn_sites(sorted(sites - self._sites))
-        await self._learn_detectors(sorted(detectors - self._of.keys() - self._unknown))
+        await self._learn_detectors(sorted(detectors - self._unknown))
 
     async def _learn_all(self) -> None:
         async with self._city.database.read() as session:
