@@ -259,7 +259,7 @@ def _asked() -> set[str]:
     """Every text that a template asks for, and the names in the navigation."""
     asked = set(CLASS_OF) | {room.name for room in NAVIGATION}
     for template in (LOCALE.parent / "templates").rglob("*.html"):
-        asked |= set(re.findall(r"""words\(["']([^"']+)["']""", template.read_text()))
+        asked |= {key for _, key in re.findall(r"""words\((["'])(.+?)\1""", template.read_text())}
     return asked
 
 
