@@ -1,4 +1,4 @@
-"""Cameras as list and map, and an import repaired in place, in a real browser; nothing foreign asked."""
+"""Cameras as list and map, and an import repaired in place, in a real browser."""
 
 from __future__ import annotations
 
