@@ -27,8 +27,8 @@ _FORBIDDEN = {
     "a path of somebody's machine": re.compile(r"/(?:wo" + r"rk|ro" + r"ot|home/[a-z]+)/[\w.]"),
     "a private key": re.compile("-----BEGIN [A-Z ]*PRIVATE" + " KEY-----"),
 }
-#: A folder of this name in a listing of a container is no machine of ours.
-_ALLOWED_PATHS = re.compile(r"/home/utaa/")
+#: A folder of a container, and addresses of the family's pages, are no machine of ours.
+_ALLOWED_PATHS = re.compile(r"/home/(?:utaa|incidents|contacts)/")
 
 
 def _tracked() -> list[Path]:
