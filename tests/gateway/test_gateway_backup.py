@@ -66,7 +66,7 @@ async def _counts(url: str) -> dict[str, int]:
             return {
                 table.name: await session.scalar(select(func.count()).select_from(table)) or 0
                 for table in Base.metadata.sorted_tables
-                if table.name not in LEFT_OUT
+                if table.name not in LEFT_OUT | {"search_word"}  # made anew where words are missing
             }
     finally:
         await database.close()
@@ -116,6 +116,7 @@ async def test_a_city_under_load_is_kept_and_comes_back_in_the_other_kind_of_dat
     assert store != old_store
     counts = await _counts(where.effective_database_url)
     expected = kept.rows | {"audit_entry": kept.rows["audit_entry"] + 1}  # the new store id
+    del expected["search_word"]
     assert counts == expected
     async with working(where) as (city, _worker):
         assert city.store_id == store
