@@ -63,9 +63,7 @@ async def take(
 
     Raises ``ArchiveError``, ``DatabaseUnavailable``, ``SchemaError``, ``OSError``.
     """
-    database_file = Path(make_url(settings.effective_database_url).database or "")
-    if settings.effective_database_url.startswith("sqlite") and not database_file.exists():
-        raise ArchiveError(f"{database_file} does not exist: there is no city to keep")
+    _need_city(settings.effective_database_url)
     database = Database(settings.effective_database_url)
     try:
         await database.check()
@@ -87,6 +85,13 @@ async def take(
     finally:
         await database.close()
     return manifest
+
+
+def _need_city(url: str) -> None:
+    """Opening an SQLite file that is not there would make an empty one."""
+    file = Path(make_url(url).database or "")
+    if url.startswith("sqlite") and not file.exists():
+        raise ArchiveError(f"{file} does not exist: there is no city to keep")
 
 
 def _write_tables(connection: Connection, out: Writer, say: Say) -> dict[str, int]:

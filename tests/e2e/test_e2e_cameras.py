@@ -1,4 +1,4 @@
-"""A camera from its fault to an incident and back: simulator, agent, brokers, gateway, all of it real."""
+"""A camera from its fault to an incident and back: simulator, agent, brokers, gateway, all real."""
 
 from __future__ import annotations
 

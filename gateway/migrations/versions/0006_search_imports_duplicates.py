@@ -71,9 +71,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("import_id", "position", name=op.f("pk_import_row")),
     )  # fmt: skip
-    op.create_index(
-        "ix_import_row_object_kind_object_id", "import_row", ["object_kind", "object_id"]
-    )
+    op.create_index("ix_import_row_object_kind_object_id", "import_row", ["object_kind", "object_id"])
     op.create_table(
         "not_duplicate",
         sa.Column("kind", sa.String(40), nullable=False),
