@@ -49,9 +49,9 @@ def after(owner: Any, name: str) -> None:
 
 def points() -> dict[str, Callable[[], None]]:
     """Every point, in the order in which a message meets them."""
+    import gateway.ingest.events as events
     import gateway.ingest.keeper as keeper
     import gateway.stores.sqlite as store
-    from alerts import incidents
     from gateway.ingest.acks import Acks
     from gateway.ingest.events import EventLane
     from gateway.ingest.frames import FrameLane
@@ -79,8 +79,8 @@ def points() -> dict[str, Callable[[], None]]:
         "latest: before the write": lambda: before(keeper, "upsert_latest"),
         "latest: inside the transaction": lambda: after(keeper, "upsert_latest"),
         "latest: left unwritten": lambda: before(LatestKeeper, "flush"),
-        "events: taken": lambda: before(incidents, "apply_alarm"),
-        "events: inside the transaction": lambda: after(incidents, "apply_alarm"),
+        "events: taken": lambda: before(events, "apply_alarms"),
+        "events: inside the transaction": lambda: after(events, "apply_alarms"),
         "events: committed, not acknowledged": lambda: when(Acks, "send", "events", before),
         "events: acknowledged": lambda: when(Acks, "send", "events", after),
         "events: answered and told": lambda: _after_alarm(EventLane),
