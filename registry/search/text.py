@@ -65,7 +65,7 @@ def words_of(text: str) -> list[str]:
 def entries_of(searchable_text: str) -> list[str]:
     """The words of a ``search_text`` that are indexed: a word's beginning is found with the word."""
     words = sorted(set(searchable_text.split()))
-    longer = [*words[1:], ""]
+    longer = [*words, ""][1:]
     return [word for word, after in zip(words, longer, strict=True) if not after.startswith(word)]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +18,6 @@ import gateway.models  # noqa: F401  # and its
 from alerts.doors import Doors
 from alerts.policy import DEFAULT_POLICY, Policy
 from edge.wire.clock import EARLIEST_US, ManualClock
-from gateway.app import create_app
 from gateway.live import Hub
 from gateway.metrics import Metrics
 from registry.db import Base, Database
@@ -26,6 +25,7 @@ from registry.identity import Identity
 from registry.khur.client import Khur
 from registry.passwords import Passwords
 from registry.sealed import Keyring
+from tests.built import app_of, leave
 
 PASSWORD = "correct horse battery"
 NOW_US = EARLIEST_US + 200_000_000_000_000
@@ -83,8 +83,10 @@ def people(city: TestCity) -> Identity:
 
 
 @pytest.fixture
-def app(city: TestCity, people: Identity) -> FastAPI:
-    return create_app(city, identity=people)
+def app(city: TestCity, people: Identity) -> Iterator[FastAPI]:
+    application = app_of("api", city, people)
+    yield application
+    leave(application)
 
 
 @dataclass

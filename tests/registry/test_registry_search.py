@@ -17,7 +17,7 @@ from registry.duplicates.worklist import pairs, say_two
 from registry.models import Organisation
 from registry.rights import CONSOLE, Actor, Grant, Reach
 from registry.search.find import box_of, in_polygon, matching, polygon_of, search
-from registry.search.text import ALPHABET, folded, mongolian, sort_key
+from registry.search.text import ALPHABET, entries_of, folded, mongolian, sort_key
 from registry.search.views import forget, keep, view, views_of
 from registry.sites import NoSuch
 
@@ -215,3 +215,8 @@ async def test_a_saved_list_is_its_owners_and_a_shared_one_everybodys(database) 
             await forget(session, other, kept.id)
         await forget(session, mine, kept.id)
         assert await views_of(session, mine) == []
+
+
+def test_a_record_without_a_single_word_is_indexed_by_none() -> None:
+    assert entries_of("") == []
+    assert entries_of("аргоо ар") == ["аргоо"]

@@ -14,15 +14,15 @@ import gateway.schema  # noqa: F401  # all tables belong to the metadata
 from alerts.doors import Doors
 from alerts.policy import DEFAULT_POLICY
 from edge.wire.clock import EARLIEST_US, ManualClock
-from gateway.app import create_app
 from gateway.live import Hub
 from gateway.metrics import Metrics
-from gateway.web import pages, routes
+from gateway.web import routes
 from registry.db import Base, Database
 from registry.identity import Identity
 from registry.models import RoleGrant
 from registry.sealed import ensure_keyring
 from tests.api.conftest import cheap_passwords
+from tests.built import app_of
 
 NOW_US = EARLIEST_US + 200_000_000_000_000
 PASSWORD = "correct horse battery"
@@ -72,8 +72,7 @@ async def web(tmp_path: Path) -> AsyncIterator[Web]:
         settings=settings, wake_alerts=lambda: None, wake_configs=lambda: None,
         policy=DEFAULT_POLICY, doors=Doors(), data_dir=tmp_path,
     )  # fmt: skip
-    app = create_app(city, identity=people, extra=pages.routers())  # type: ignore[arg-type]
-    routes.install(app)
+    app = app_of("pages", city, people)
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="https://utaa.test") as browser:
         yield Web(browser, database, settings, people, city)
