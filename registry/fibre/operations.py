@@ -31,16 +31,15 @@ MAX_OPERATIONS = 200_000
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="do"):
-    """The base of all operations."""
+    """The base of all operations.
+
+    Each has ``check(plant)``: do it in memory; raises ``PlantError`` and changes nothing then.
+    """
 
     @property
     def at(self) -> str:
         """What it is about, for the audit and for errors."""
         return str(getattr(self, "id", None) or getattr(self, "cable", ""))
-
-    def check(self, plant: Plant) -> None:
-        """Do it in memory. Raises ``PlantError`` and changes nothing then."""
-        raise NotImplementedError
 
 
 class AddNode(Operation, frozen=True, kw_only=True, tag="node"):

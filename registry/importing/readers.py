@@ -122,7 +122,7 @@ def _check_zip(content: bytes) -> zipfile.ZipFile:
     try:
         archive = zipfile.ZipFile(io.BytesIO(content))
         parts = archive.infolist()
-    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:  # the last: a newer ZIP
         raise FileRefused("broken_file", format="ZIP", reason=type(error).__name__) from None
     if (
         len(parts) > bounds.MAX_PARTS

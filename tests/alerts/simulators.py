@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -22,8 +23,8 @@ SECRET = "whsec_" + "QUJDREVGR0hJSktMTU5PUFFSU1RVVg=="
 Answer = tuple[int, dict[str, str], bytes]
 
 
-class Provider:
-    """One HTTP provider. Subclasses say what they accept."""
+class Provider(ABC):
+    """A provider on a port of its own, and the ways it may misbehave."""
 
     def __init__(self) -> None:
         self.mode = "accepts"
@@ -44,6 +45,14 @@ class Provider:
         self._server.close()
         for writer in list(self._open):
             writer.close()
+
+    @abstractmethod
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection, from its beginning to its end."""
+
+
+class HttpProvider(Provider):
+    """One that speaks HTTP. Subclasses say what they accept."""
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._open.add(writer)
@@ -87,8 +96,9 @@ class Provider:
         await writer.drain()
         return True
 
+    @abstractmethod
     def take(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Answer:
-        raise NotImplementedError
+        """What this provider answers when it behaves, by its own rules."""
 
     def misbehave(self) -> Answer:
         if self.mode == "throttles":
@@ -100,7 +110,7 @@ class Provider:
         return status, {}, json.dumps({"error": rule}).encode()
 
 
-class Adapter(Provider):
+class Adapter(HttpProvider):
     """Enforces our HTTP contract: key, idempotency, fields, and the fields of its kind."""
 
     def __init__(self, name: str) -> None:
@@ -135,7 +145,7 @@ class Adapter(Provider):
         return 202, {}, json.dumps({"id": f"p-{again[:8]}"}).encode()
 
 
-class Messenger(Provider):
+class Messenger(HttpProvider):
     """Enforces the Send API's rules of DOMAIN: the window, templates, no tags, no HUMAN_AGENT."""
 
     def __init__(self) -> None:
@@ -176,7 +186,7 @@ class Messenger(Provider):
         return 400, extra, json.dumps({"error": {"code": code, "message": "no"}}).encode()
 
 
-class SmsGateway(Provider):
+class SmsGateway(HttpProvider):
     """Kannel's ``sendsms``."""
 
     def take(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Answer:
@@ -187,7 +197,7 @@ class SmsGateway(Provider):
         return 202, {}, b"0: Accepted for delivery"
 
 
-class Receiver(Provider):
+class Receiver(HttpProvider):
     """A contact's own server: checks the signature as the standard says."""
 
     def __init__(self, now_us: Callable[[], int]) -> None:
@@ -200,7 +210,7 @@ class Receiver(Provider):
         return 204, {}, b""
 
 
-class Apprise(Provider):
+class Apprise(HttpProvider):
     """An Apprise API server's ``/notify``."""
 
     def take(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Answer:
