@@ -23,16 +23,19 @@ async def test_the_desk_silences_a_siren_and_a_new_alarm_sounds_all_the_same(
         tag = await home.api.etag(f"/sites/{SITE}")
         await home.api.patch(f"/sites/{SITE}", {"output_settings": {"sirens": ["horn"]}}, tag)
         heard: list[str] = []
+        listens = asyncio.Event()
         broker = home.box.site_brokers[SITE]
 
         async def listen() -> None:
             async with aiomqtt.Client(broker.host, broker.port) as client:
                 await client.subscribe(siren_topic("horn", "command"))
+                listens.set()  # an order is said once and repeated only after a minute
                 async for message in client.messages:
                     heard.append(json.loads(bytes(message.payload))["state"])
 
         async with asyncio.TaskGroup() as group:
             listening = group.create_task(listen(), name="siren")
+            await listens.wait()
             await home.publish(detector_topic("smoke-1", "reading"), json.dumps({"smoke_alarm": True}))
             incident = (await until(home.incidents, "an incident"))[0]
 
