@@ -27,8 +27,9 @@ from alerts.policy import Policy
 from edge.wire.clock import Clock
 from edge.wire.messages import Command
 from gateway.live import Hub
+from gateway.veil import is_token
 from registry.db import Database
-from registry.identity import Identity, Known, same_secret
+from registry.identity import Identity, Known
 from registry.khur.client import Khur
 from registry.residents import service as residents
 from registry.residents.models import HomeSession
@@ -189,7 +190,7 @@ async def _known(request: Request) -> Known | None:
         known = await identity(request).known_by_session(cookie) if cookie else None
     if known is not None and request.method not in _SAFE_METHODS:
         sent = request.headers.get(CSRF_HEADER, "") or await _csrf_of_form(request)
-        if known.csrf is None or not same_secret(sent, known.csrf):
+        if known.csrf is None or not is_token(sent, known.csrf):
             raise CsrfMissing
     return known
 

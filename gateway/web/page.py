@@ -16,6 +16,7 @@ from starlette.responses import HTMLResponse
 
 from gateway.city import City
 from gateway.door import Asker
+from gateway.veil import veiled
 from gateway.web.words import DEFAULT_LANGUAGE, LANGUAGES, Words, words_for
 from registry.rights import Action, may_somewhere
 
@@ -96,7 +97,7 @@ def page_of(
     html = _templates.get_template(template).render(
         words=words,
         signed_in=asker.known is not None,
-        csrf=asker.known.csrf if asker.known else "",
+        csrf=veiled(asker.known.csrf) if asker.known and asker.known.csrf else "",
         plain=plain,
         rooms=[] if plain else rooms_of(asker),
         here=request.url.path,

@@ -15,6 +15,7 @@ from starlette.responses import HTMLResponse
 from starlette.staticfiles import StaticFiles
 
 from gateway import desk, session_cookie
+from gateway.compress import Compressed
 from gateway.door import Asker, identity, need, origin_of
 from gateway.web.overview import Overviews
 from gateway.web.page import city_of, page_of, words_of
@@ -28,6 +29,8 @@ _FOLDER = Path(__file__).parent
 #: A watching page is told at most this seldom that nothing happened, to keep proxies awake.
 _PING_S = 15
 Anybody = Annotated[Asker, Depends(need("page.read"))]
+#: Five minutes of no question at all, then a day of the old one while the new one is fetched.
+_STATIC_LIFE: Final = "public, max-age=300, stale-while-revalidate=86400"
 #: Why somebody is not in → what the form says.
 _NOT_IN: Final[dict[type[Exception], str]] = {
     WrongCredentials: "Wrong name or password.",
@@ -36,10 +39,20 @@ _NOT_IN: Final[dict[type[Exception], str]] = {
 }
 
 
+class _Kept(StaticFiles):
+    """Styles and scripts, kept by browsers for a while and looked after behind the reader's back."""
+
+    def file_response(self, *args: Any, **named: Any) -> Response:
+        response = super().file_response(*args, **named)
+        response.headers["Cache-Control"] = _STATIC_LIFE
+        return response
+
+
 def install(app: FastAPI) -> None:
     """What the pages need of the application: our own style sheet, script and icon, shared reading."""
     app.state.overviews = Overviews()
-    app.mount("/static", StaticFiles(directory=_FOLDER / "static"), name="static")
+    app.mount("/static", _Kept(directory=_FOLDER / "static"), name="static")
+    app.add_middleware(Compressed)
 
 
 @router.get("/")
