@@ -25,6 +25,7 @@ import registry.cameras.models  # its tables belong to the metadata
 import registry.costs.models
 import registry.duplicates.models
 import registry.fibre.models
+import registry.fieldwork.models
 import registry.importing.models
 import registry.inspections.models
 import registry.khur.models
