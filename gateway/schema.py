@@ -31,6 +31,7 @@ import registry.inspections.models
 import registry.khur.models
 import registry.labels.models
 import registry.numbering
+import registry.personal.models
 import registry.requests.models
 import registry.residents.models
 import registry.search.models

@@ -4,6 +4,9 @@ Each entry's hash covers its own content and the hash before it, so an entry tha
 or slipped in breaks the chain at that point. ``verify`` walks it. A cut-off end is found by comparing
 the head with one noted elsewhere (``utaa registry verify --head HASH``).
 
+Personal content can be taken out of an entry (``registry.personal.redaction``): its hash stays, a later
+entry vouches for what remains of it, and its salt is gone, so that the hash betrays nothing.
+
 ``before`` and ``after`` never hold a personal field readable: write ``SEALED`` in its place. Actions of
 ``REASONED`` are refused without a reason.
 """
@@ -12,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -31,6 +35,10 @@ CHAIN_LOCK: Final = 7_561_776_101
 _CANONICAL: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 #: Entries read at a time by ``verify``.
 _PAGE: Final = 1000
+_SALT_BYTES: Final = 16
+#: The action of an entry that vouches for others whose content was taken out: ``after`` is
+#: ``{"entries": {id: seal}}``.
+REDACTED: Final = "audit.redact"
 
 
 #: Verbs that take something away or bend a rule: whoever does it says why.
@@ -129,6 +137,7 @@ async def append_many(
             after=entry.after,
             reason=why,
             batch_id=batch_id,
+            salt=new_salt(),
             previous_hash=previous,
         )
         row.hash = previous = digest(row)
@@ -140,23 +149,62 @@ async def append_many(
 
 async def verify(session: AsyncSession, *, head: str | None = None) -> Verdict:
     """Walk the chain. With ``head``, that hash must still be in it (nothing after it was cut off)."""
-    previous, count, last_id, head_seen = GENESIS, 0, 0, head in (None, GENESIS)
+    walk = _Walk(head)
+    last_id = 0
     while True:
         query = select(AuditEntry).where(AuditEntry.id > last_id).order_by(AuditEntry.id).limit(_PAGE)
         page = (await session.scalars(query)).all()
         for entry in page:
-            if entry.previous_hash != previous:
-                return Verdict(count, previous, entry.id, "an entry before it is missing or altered")
-            if entry.hash != digest(entry):
-                return Verdict(count, previous, entry.id, "its content was altered")
-            previous, last_id, count = entry.hash, entry.id, count + 1
-            head_seen = head_seen or previous == head
+            if (broken := walk.step(entry)) is not None:
+                return broken
+            last_id = entry.id
         if len(page) < _PAGE:
-            break
+            return walk.end()
         session.expunge_all()
-    if not head_seen:
-        return Verdict(count, previous, None, "the given head is not in the chain: its end was cut off")
-    return Verdict(count, previous)
+
+
+class _Walk:
+    """One walk along the chain, with the redacted entries that no later one has vouched for yet."""
+
+    def __init__(self, head: str | None) -> None:
+        self._head = head
+        self._head_seen = head in (None, GENESIS)
+        self._previous = GENESIS
+        self._count = 0
+        self._unvouched: dict[int, str] = {}
+
+    def step(self, entry: AuditEntry) -> Verdict | None:
+        """None while it holds."""
+        if entry.previous_hash != self._previous:
+            return self._broken(entry.id, "an entry before it is missing or altered")
+        if entry.redacted_us is not None:
+            self._unvouched[entry.id] = seal_of(entry)
+        elif entry.hash != digest(entry):
+            return self._broken(entry.id, "its content was altered")
+        elif entry.action == REDACTED:
+            for own_id, seal in ((entry.after or {}).get("entries") or {}).items():
+                if self._unvouched.get(int(own_id)) == seal:
+                    del self._unvouched[int(own_id)]
+        self._previous = entry.hash
+        self._count += 1
+        self._head_seen = self._head_seen or entry.hash == self._head
+        return None
+
+    def end(self) -> Verdict:
+        if self._unvouched:
+            return self._broken(min(self._unvouched), "its content was taken out and no entry says so")
+        if not self._head_seen:
+            text = "the given head is not in the chain: its end was cut off"
+            return Verdict(self._count, self._previous, None, text)
+        return Verdict(self._count, self._previous)
+
+    def _broken(self, own_id: int, reason: str) -> Verdict:
+        return Verdict(self._count, self._previous, own_id, reason)
+
+
+def new_salt() -> str:
+    """What makes an entry's hash say nothing of its content to who does not have the content."""
+    return secrets.token_hex(_SALT_BYTES)
 
 
 def digest(entry: Any) -> str:
@@ -174,4 +222,15 @@ def digest(entry: Any) -> str:
     ]
     if entry.reason is not None or entry.batch_id is not None:  # older entries hash as they did
         content += [entry.reason, entry.batch_id]
+    if entry.salt is not None:
+        content += [entry.salt]
+    return hashlib.sha256(_CANONICAL.encode(content).encode()).hexdigest()
+
+
+def seal_of(entry: Any) -> str:
+    """A hash of what remains of an entry whose content was taken out, and of its own hash."""
+    content = [
+        entry.id, entry.hash, entry.at_us, entry.redacted_us, entry.actor, entry.origin, entry.action,
+        entry.object_kind, entry.object_id, entry.before, entry.after, entry.reason, entry.batch_id,
+    ]  # fmt: skip
     return hashlib.sha256(_CANONICAL.encode(content).encode()).hexdigest()

@@ -256,6 +256,8 @@ class Household(Versioned, Searchable, Removable, Base):
     lon: Mapped[float | None] = mapped_column(Float)
     language: Mapped[str] = mapped_column(String(5), default="mn")
     created_us: Mapped[int] = mapped_column(BigInteger)
+    #: when what was personal was taken out of it, at the family's wish or after its time
+    erased_us: Mapped[int | None] = mapped_column(BigInteger)
 
 
 class Contact(Base):
@@ -284,6 +286,8 @@ class Contact(Base):
     gone_us: Mapped[int | None] = mapped_column(BigInteger)
     #: when the last quarterly test was planned
     drilled_us: Mapped[int | None] = mapped_column(BigInteger)
+    #: when the name and the addresses were taken out
+    erased_us: Mapped[int | None] = mapped_column(BigInteger)
 
 
 class ContactChannel(Base):
@@ -379,6 +383,10 @@ class AuditEntry(Base):
     reason: Mapped[str | None] = mapped_column(String(500))
     #: the import or bulk edit it belongs to
     batch_id: Mapped[str | None] = mapped_column(String(64), index=True)
+    #: random; part of the hash, so that nobody guesses content that was taken out. None: older entry
+    salt: Mapped[str | None] = mapped_column(String(32))
+    #: when personal content was taken out of it; a later entry vouches for what remains
+    redacted_us: Mapped[int | None] = mapped_column(BigInteger)
     previous_hash: Mapped[str] = mapped_column(String(64))
     hash: Mapped[str] = mapped_column(String(64), unique=True)
 

@@ -178,6 +178,7 @@ async def _append(session: AsyncSession, act: Act, entries: Sequence[audit.Entry
             "action": entry.action, "object_kind": entry.object_kind,
             "object_id": entry.object_id[:100], "before": entry.before, "after": entry.after,
             "reason": act.reason, "batch_id": act.batch_id, "previous_hash": previous,
+            "salt": audit.new_salt(),
         }  # fmt: skip
         row["hash"] = previous = audit.digest(SimpleNamespace(**row))
         rows.append(row)

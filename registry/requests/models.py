@@ -49,6 +49,8 @@ class CityRequest(Versioned, Base):
     #: 1 to 5, by whoever holds the code
     satisfaction: Mapped[int | None] = mapped_column(Integer)
     rated_us: Mapped[int | None] = mapped_column(BigInteger)
+    #: when what was said and by whom was taken out
+    erased_us: Mapped[int | None] = mapped_column(BigInteger)
 
 
 class OpenDoorCount(Base):
