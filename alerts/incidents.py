@@ -18,7 +18,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from alerts import ladder, plan, records
+from alerts import ladder, plan, records, trials
 from alerts.cap import ready
 from alerts.models import AlarmEpoch, AlarmRecord, Delivery, Incident, Notification
 from alerts.policy import (
@@ -366,6 +366,8 @@ async def _leave(session: AsyncSession, incident: Incident, heard: _Heard) -> No
 
 
 async def _join_or_open(session: AsyncSession, heard: _Heard) -> Applied:
+    if heard.hazard == "test":
+        await trials.note_heard(session, heard.record, heard.since_us, heard.now_us)
     incident = await _home(session, heard)
     if incident is not None:
         return await _join(session, incident, heard)
@@ -584,6 +586,10 @@ async def _merge_into(session: AsyncSession, incident: Incident, other: Incident
 async def _announce(session: AsyncSession, incident: Incident, now_us: int, policy: Policy) -> int:
     """Tell what an incident that has just opened has to tell."""
     rule = policy.rule(incident.hazard)
+    if await trials.for_technician_alone(session, incident):
+        _tell_story(session, incident, "technician_alone", now_us)
+        await session.flush()
+        return 0
     if incident.history:
         if not rule.tell_history:
             return 0

@@ -18,7 +18,7 @@ from sqlalchemy import and_, func, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from alerts import audience, following, incidents, plan, records
+from alerts import audience, following, incidents, plan, records, trials
 from alerts.audience import Person
 from alerts.following import Rows, Word
 from alerts.incidents import Applied, Subject
@@ -115,7 +115,13 @@ async def _the_short_way(
     policy: Policy,
 ) -> dict[int, Applied]:
     known = await _known(session, [one.alarm.id for one in wave.values()])
-    plain = {number: one for number, one in wave.items() if (one.site_id, one.epoch) in epochs}
+    tests = {one.alarm.detector: one.alarm.raised_us for one in wave.values() if one.alarm.test}
+    tried = await trials.tried(session, tests, now_us)
+    plain = {
+        number: one
+        for number, one in wave.items()
+        if (one.site_id, one.epoch) in epochs and not (one.alarm.test and one.alarm.detector in tried)
+    }
     done = {
         number: Applied(False, known[one.alarm.id].incident_id, False, 0)
         for number, one in plain.items()

@@ -15,6 +15,7 @@ from pathlib import Path
 import structlog
 from msgspec.structs import replace
 
+from edge.agent import testmode
 from edge.agent.alarmbook import AlarmBook
 from edge.agent.configuration import SiteConfig
 from edge.agent.devices import Devices
@@ -35,7 +36,7 @@ from edge.alarms import (
     resumed,
     step,
 )
-from edge.outputs import OUTPUTS_TARGET, HomeHub
+from edge.outputs import OUTPUTS_TARGET, HomeHub, Verdict
 from edge.sources import Decoded, RawMessage, Router
 from edge.sources.base import ALARM_FLAGS, Action, Order
 from edge.spool import BadSample, Batch, Draft, Spool
@@ -415,6 +416,8 @@ class Core:
         self._place(detector, outcome.wake_us)
         for change in outcome.changes:
             self.enter(detector, change)
+        if testmode.own_word(detector) in self.tests:
+            self._let_real_through(detector)
 
     def _place(self, detector: str, wake_us: int | None) -> None:
         """Remember when to wake. A later wake than the one in the heap waits for that one to come up,
@@ -435,7 +438,8 @@ class Core:
 
     def enter(self, detector: str, change: Change) -> None:
         """A change into the book and, as an event, into the batch."""
-        draft = self.book.enter(detector, change, test=detector in self.tests)
+        test = testmode.covers(self.tests, detector, change.kind, self.states.get(detector))
+        draft = self.book.enter(detector, change, test=test)
         if draft is None or draft.alarm is None:
             return
         self.batch.drafts.append(draft)
@@ -443,8 +447,8 @@ class Core:
         self._hub_due = True
         key = (detector, change.kind)
         self.batch.active[key] = self.book.active.get(key)
-        if CLASS_OF[change.kind] == "alarm":
-            self.urgent = True
+        if CLASS_OF[change.kind] == "alarm" and draft.transition != "update":
+            self.urgent = True  # an update wakes nobody: it may share a commit
         log.info(
             f"alarm.{draft.transition}",
             detector=detector, kind=change.kind, alarm=draft.alarm.id, reason=change.reason,
@@ -537,22 +541,34 @@ class Core:
         if self.tests.pop(target, None) is None:
             return
         self.batch.tests[target] = None
-        state = self.states.get(target)
-        for key in [key for key in self.book.active if key[0] == target]:
-            alarm = self.book.active[key].alarm
-            own = state.active.get(alarm.kind) if state is not None else None
-            if not alarm.test or own is None or own.test:
-                continue
-            change = Change(
-                kind=alarm.kind, transition="clear", at_us=now_us, reason="the test mode is over",
-                values=alarm.values, peak=alarm.peak,
-            )  # fmt: skip
-            self.enter(target, change)
+        detector = testmode.detector_of(target)
+        for key in [key for key in self.book.active if key[0] == detector]:
+            if self._is_kept_as_test(*key):
+                self._make_real(*key, "the test mode is over", "still so after the test mode: ")
+
+    def _let_real_through(self, detector: str) -> None:
+        """What began as the detector's own word in a test and is measured by now is real."""
+        state = self.states[detector]
+        for key in [key for key in self.book.active if key[0] == detector]:
+            kind = self.book.active[key].alarm.kind
+            if self._is_kept_as_test(*key) and not testmode.covers(self.tests, detector, kind, state):
+                self._make_real(*key, "measured during the test", "measured during a test: ")
+
+    def _is_kept_as_test(self, detector: str, kind: str) -> bool:
+        """Whether an active alarm is a test by a commanded mode alone, not by the device's word."""
+        alarm, state = self.book.active[(detector, kind)].alarm, self.states.get(detector)
+        own = state.active.get(alarm.kind) if state is not None else None
+        return alarm.test and own is not None and not own.test
+
+    def _make_real(self, detector: str, kind: str, over: str, goes_on: str) -> None:
+        """An alarm that was kept as a test is cleared and raised anew, for real."""
+        alarm, now_us = self.book.active[(detector, kind)].alarm, self.now_us()
+        for transition, reason in (("clear", over), ("raise", goes_on + alarm.reason)):
             self.enter(
-                target,
+                detector,
                 Change(
-                    kind=alarm.kind, transition="raise", at_us=now_us, values=alarm.values,
-                    peak=alarm.peak, reason=f"still so after the test mode: {alarm.reason}",
+                    kind=alarm.kind, transition=transition, at_us=now_us,  # type: ignore[arg-type]
+                    values=alarm.values, peak=alarm.peak, reason=reason,
                 ),
             )  # fmt: skip
 
@@ -620,7 +636,11 @@ class Core:
 
     def siren_orders(self) -> list[Order]:
         """What the site's sirens and devices are to be told now."""
-        orders, verdicts = self.sounding.orders(self.alarms(), self.now_us())
+        orders: list[Order] = []
+        verdicts: list[Verdict] = []
+        now_us = self.now_us()
+        if self.sounding.is_due(now_us):  # asked at every turn, and a burning quarter has many alarms
+            orders, verdicts = self.sounding.orders(self.alarms(), now_us)
         for verdict in verdicts:
             self._judge_output(verdict.detector, verdict.reason)
         report = self.sounding.sirens.test_report() if verdicts else None

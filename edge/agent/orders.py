@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from edge.agent.core import Core
+from edge.agent.testmode import own_word
 from edge.outputs import MAX_SILENCE_S, OUTPUTS_TARGET
 from edge.sources.base import Order
 from edge.wire.clock import US_PER_S
@@ -69,7 +70,8 @@ class Orders:
             case "test":
                 return self._test(command)
             case "end_test":
-                self._core.end_test(command.target, self._core.now_us())
+                for target in (command.target, own_word(command.target)):
+                    self._core.end_test(target, self._core.now_us())
                 return "the test mode is over"
             case "self_test":
                 return self._self_test(command)
@@ -114,7 +116,10 @@ class Orders:
         if not isinstance(asked_us, int) or isinstance(asked_us, bool) or asked_us <= now_us:
             raise Refused("until_us: expected a time to come, µs UTC")
         until_us = min(asked_us, now_us + MAX_TEST_S * US_PER_S)
-        self._core.start_test(command.target, until_us)
+        only = command.arguments.get("only")
+        if only not in (None, "own_word"):
+            raise Refused("only: expected own_word, or nothing")
+        self._core.start_test(own_word(command.target) if only else command.target, until_us)
         return f"test mode until {until_us}"
 
     def _self_test(self, command: Command) -> str:

@@ -35,6 +35,7 @@ from gateway.ingest.check import site_of
 from gateway.ingest.inbox import Received
 from gateway.ingest.patience import until_done
 from gateway.live import Topic
+from registry.fieldwork import trials
 from registry.models import Site
 
 LANE: Lane = "events"
@@ -217,6 +218,11 @@ class EventLane:
                 outcome.live.append(("site", {"site": uplink.site, "state": uplink.state}))
         else:
             log.info("command.result", site=uplink.site, command=uplink.id, ok=uplink.ok)
+            trial = await trials.answered(
+                session, uplink.site, uplink.id, uplink.ok, uplink.detail, now_us
+            )
+            if trial is not None:
+                outcome.live.append(("detector", {"site": uplink.site, "detector": trial.detector_id}))
 
     async def _apply_event(
         self, session: AsyncSession, event: Event, outcome: _Outcome, now_us: int
