@@ -84,8 +84,9 @@ class Camera(Versioned, Searchable, Removable, Base):
               sqlite_where=_CONNECTED, postgresql_where=_CONNECTED),
         Index("ix_camera_lat_lon", "lat", "lon"),
         Index("ix_camera_unit_code_number", "unit_code", "number"),
-        Index("ix_camera_organisation_id_number", "organisation_id", "number"),
-        Index("ix_camera_state_number", "state", "number"),
+        # in the order of the list, so that a filtered page is read off the index and nothing is sorted
+        Index("ix_camera_organisation_id_sort_key", "organisation_id", "sort_key", "id"),
+        Index("ix_camera_state_sort_key", "state", "sort_key", "id"),
     )  # fmt: skip
     EDITED: ClassVar[tuple[str, ...]] = (
         "number", "name", "model_id", "maker", "serial", "mac", "network", "ip", "place", "lat", "lon",
