@@ -10,6 +10,7 @@ highest and lowest of all references.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 import cv2
@@ -17,7 +18,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.cameras.kept import Kept, Support
-from edge.cameras.look import BLOCK, SMALL_WIDTH, Look, Plane, look_at, pool, small_height
+from edge.cameras.look import (
+    BLOCK,
+    SMALL_WIDTH,
+    Look,
+    Plane,
+    block_means,
+    look_at,
+    pool,
+    quantiles,
+    small_height,
+)
 from edge.cameras.pictures import Picture
 
 #: More references say nothing new and cost time; the bank keeps the most different ones.
@@ -41,21 +52,27 @@ _NEAR: Final = (
 class Bank:
     """A camera's references, ready to compare with. Raises ``ValueError`` without any."""
 
-    def __init__(self, references: Sequence[Picture], known: Sequence[Look] = ()) -> None:
-        """``known``: looks at further references, of another bank of the same camera."""
-        if not references and not known:
+    def __init__(
+        self,
+        references: Sequence[Picture | Look],
+        known: Bank | None = None,
+        pairs: NDArray[np.float32] | None = None,
+    ) -> None:
+        """``references``: pictures, or looks of one height. ``known``: another bank of the same camera,
+        whose references are ours too. ``pairs``: ``Bank.pairs`` of these looks, where they were kept.
+        """
+        if not references and known is None:
             raise ValueError("no reference pictures")
-        self.height = (
-            known[0].luma.shape[0] if known
-            else int(np.median([small_height(p) // BLOCK for p in references])) * BLOCK
-        )  # fmt: skip
-        self.looks = [*known, *(look_at(p, self.height) for p in references)]
+        self.height = known.height if known is not None else _height_of(references)
+        old = known.looks if known is not None else []
+        self.looks = [
+            *old, *(r if isinstance(r, Look) else look_at(r, self.height) for r in references)
+        ]  # fmt: skip
         if len(self.looks) > MAX_REFERENCES:
             self.looks = _most_different(self.looks, MAX_REFERENCES)
         self.normals = np.stack([look.normal for look in self.looks])
-        self.energy = np.stack([_pool_all(n[None] ** 2)[0] for n in self.normals])
+        self.energy = np.stack([look.power for look in self.looks])
         self.luma = np.stack([look.blocks_luma for look in self.looks])
-        self.edges = np.stack([pool(look.edges) for look in self.looks])
         self.template = np.asarray(self.normals.mean(axis=0), np.float32)
         self.texture = np.asarray(np.median(self.energy, axis=0), np.float32)
         self.window = cv2.createHanningWindow((SMALL_WIDTH, self.height), cv2.CV_32F)
@@ -63,7 +80,30 @@ class Bank:
         self._low = {k: min(look.numbers[k] for look in self.looks) for k in _SPREAD}
         self._high = {k: max(look.numbers[k] for look in self.looks) for k in _SPREAD}
         self.kept = Kept(self.looks)
+        self._weight = self.texture / (self.texture.sum() + 1e-6)
+        textured = self.texture > max(float(np.quantile(self.texture, 0.35)), 0.05)
+        self._textured = textured if textured.any() else np.ones_like(self.texture, bool)
+        self._expected = np.quantile(np.stack([look.blocks_edges for look in self.looks]), 0.25, axis=0)
+        #: how much of each reference's structure each other one shows, by block; −1 of itself
+        self.pairs = pairs if pairs is not None else self._all_pairs(known)
         self._among = self._each_against_the_rest()
+
+    def _all_pairs(self, known: Bank | None) -> NDArray[np.float32]:
+        """(N, N, H/16, 20); what another bank has found already is taken from it."""
+        count = len(self.looks)
+        pairs = np.full((count, count, *self.texture.shape), -1.0, np.float32)
+        place = {id(look): n for n, look in enumerate(known.looks)} if known is not None else {}
+        old = [n for n, look in enumerate(self.looks) if id(look) in place]
+        if known is not None and old:
+            theirs = [place[id(self.looks[n])] for n in old]
+            pairs[np.ix_(old, old)] = known.pairs[np.ix_(theirs, theirs)]
+        done = list(old)
+        for n in sorted(set(range(count)) - set(old)):
+            if done:
+                found = self._correlate(self.looks[n], done)
+                pairs[n, done] = pairs[done, n] = found
+            done.append(n)
+        return pairs
 
     def _each_against_the_rest(self) -> dict[str, float]:
         """What good pictures of this camera score against each other; NaN for a single reference."""
@@ -71,47 +111,48 @@ class Bank:
             return {
                 k: float("nan") for k in ("support", "support_low", "support_p10", "lost", "light_fit")
             }
-        rows = [self._place(look, skip=i) for i, look in enumerate(self.looks)]
+        best = self.pairs.max(axis=1)
+        seen = best[:, self._textured]
+        support = [float((one * self._weight).sum()) for one in best]
         return {
-            "support": float(np.mean([r["support"] for r in rows])),
-            "support_low": float(np.min([r["support"] for r in rows])),
-            "support_p10": float(np.mean([r["support_p10"] for r in rows])),
-            "lost": float(np.max([r["lost"] for r in rows])),
-            "light_fit": float(np.mean([r["light_fit"] for r in rows])),
+            "support": float(np.mean(support)),
+            "support_low": float(np.min(support)),
+            "support_p10": float(np.mean([float(v) for v in np.quantile(seen, 0.1, axis=1)])),
+            "lost": float(np.max([float((one < 0.3).mean()) for one in seen])),
+            "light_fit": float(
+                np.mean([self._light_fit(look, n)[0] for n, look in enumerate(self.looks)])
+            ),
         }
 
-    def _support(self, look: Look, skip: int | None) -> Support:
-        products = _pool_all(self.normals * look.normal[None])
-        own = _pool_all(look.normal[None] ** 2)[0]
-        ncc = products / np.sqrt(own[None] * self.energy + 0.003)
-        if skip is not None:
-            ncc[skip] = -1.0
+    def _correlate(self, look: Look, which: Sequence[int] | slice = slice(None)) -> Plane:
+        """By block, the correlation with these references' structure."""
+        products = block_means(self.normals[which] * look.normal[None])
+        return np.asarray(products / np.sqrt(look.power[None] * self.energy[which] + 0.003), np.float32)
+
+    def _support(self, look: Look) -> Support:
+        ncc = self._correlate(look)
         return Support(ncc.max(axis=0), ncc)
 
-    def _place(self, look: Look, skip: int | None = None) -> dict[str, float]:
+    def _place(self, look: Look, support: Support) -> dict[str, float]:
         """Where the references' structure is still to be seen, and where it is lost."""
-        support = self._support(look, skip)
-        weight = self.texture / (self.texture.sum() + 1e-6)
-        textured = self.texture > max(float(np.quantile(self.texture, 0.35)), 0.05)
-        if not textured.any():
-            textured = np.ones_like(self.texture, bool)
+        weight, textured = self._weight, self._textured
         seen = support.best[textured]
         totals = (support.by_reference * weight[None]).sum(axis=(1, 2))
         nearest = int(np.argmax(totals))
-        own_edges = pool(look.edges)
-        expected = np.quantile(self.edges, 0.25, axis=0)
-        ratio = (own_edges + 0.3) / (expected + 0.3)
+        ratio = (look.blocks_edges + 0.3) / (self._expected + 0.3)
         gone = textured & (support.best < 0.35) & (look.blocks_std < 12)
         empty = textured & (ratio < 0.35) & (support.best < 0.5)
-        fit, residue = self._light_fit(look, skip)
+        fit, residue = self._light_fit(look, None)
         lost_best, lost_size = _largest(gone | (support.best < 0.25) & textured)
+        p10, p25, p50, p75, p90 = quantiles(seen, 0.1, 0.25, 0.5, 0.75, 0.9)
+        ratio_p10, ratio_p50, ratio_p90 = quantiles(ratio[textured], 0.1, 0.5, 0.9)
         return {
             "support": float((support.best * weight).sum()),
-            "support_p10": float(np.quantile(seen, 0.1)),
-            "support_p25": float(np.quantile(seen, 0.25)),
-            "support_p50": float(np.quantile(seen, 0.5)),
-            "support_p75": float(np.quantile(seen, 0.75)),
-            "support_p90": float(np.quantile(seen, 0.9)),
+            "support_p10": p10,
+            "support_p25": p25,
+            "support_p50": p50,
+            "support_p75": p75,
+            "support_p90": p90,
             "lost": float((support.best[textured] < 0.3).mean()),
             "gone": float(gone.sum() / textured.sum()),
             "empty": float(empty.sum() / textured.sum()),
@@ -123,9 +164,9 @@ class Bank:
             "kept_fine": float(np.quantile(look.blocks_fine[~lost_size], 0.8))
             if not lost_size.all()
             else 0.0,
-            "edge_ratio_p10": float(np.quantile(ratio[textured], 0.1)),
-            "edge_ratio_p50": float(np.quantile(ratio[textured], 0.5)),
-            "edge_ratio_p90": float(np.quantile(ratio[textured], 0.9)),
+            "edge_ratio_p10": ratio_p10,
+            "edge_ratio_p50": ratio_p50,
+            "edge_ratio_p90": ratio_p90,
             "best_single": float(totals[nearest]),
             "light_fit": fit,
             "light_residue": residue,
@@ -145,9 +186,13 @@ class Bank:
 
     def compare(self, picture: Picture) -> dict[str, float]:
         """The numbers of this picture against the bank."""
-        look = look_at(picture, self.height)
+        return self.compare_look(look_at(picture, self.height))
+
+    def compare_look(self, look: Look) -> dict[str, float]:
+        """The same of a look that was taken already, at this bank's height."""
         numbers = {f"self_{k}": v for k, v in look.numbers.items()}
-        place = self._place(look)
+        support = self._support(look)
+        place = self._place(look, support)
         near = self.looks[self._nearest_light(look)[0]].numbers
         for key in _SPREAD:
             value = look.numbers[key]
@@ -171,7 +216,7 @@ class Bank:
             numbers[f"among_{key}"] = value
             own = key if key != "support_low" else "support"
             numbers[f"less_{key}"] = value - place[own]
-        numbers |= self.kept.compare(look, self._support(look, None))
+        numbers |= self.kept.compare(look, support)
         numbers |= self._moved(look, place["support"])
         numbers |= self._coloured(look)
         numbers["reference_chroma"] = float(np.median([r.numbers["chroma_share"] for r in self.looks]))
@@ -215,8 +260,8 @@ class Bank:
                 np.array([[1, 0, -dx], [0, 1, -dy]], np.float64),
                 (SMALL_WIDTH, self.height),
             )
-            best = self._support(_with_normal(look, back), None).best
-            inside = np.ones_like(look.luma)
+            best = self._support(_with_normal(look, back)).best
+            inside = np.ones_like(look.normal)
             inside = pool(cv2.warpAffine(inside, np.array([[1, 0, -dx], [0, 1, -dy]], np.float64),
                                          (SMALL_WIDTH, self.height))) > 0.95  # fmt: skip
             weight = self.texture * inside
@@ -305,16 +350,14 @@ def _eight_bit(normal: Plane) -> NDArray[np.uint8]:
 
 
 def _with_normal(look: Look, normal: Plane) -> Look:
-    return Look(
-        look.luma, np.asarray(normal, np.float32), look.chroma, look.edges, look.blocks_luma,
-        look.blocks_std, look.blocks_fine, look.blocks_bands, look.blocks_colour, look.numbers,
-    )  # fmt: skip
+    normal = np.asarray(normal, np.float32)
+    return replace(look, normal=normal, power=block_means(normal[None] ** 2)[0])
 
 
-def _pool_all(planes: NDArray[np.float32]) -> NDArray[np.float32]:
-    count, height, width = planes.shape
-    parts = planes.reshape(count, height // BLOCK, BLOCK, width // BLOCK, BLOCK)
-    return np.asarray(parts.mean(axis=(2, 4)), np.float32)
+def _height_of(references: Sequence[Picture | Look]) -> int:
+    """The height at which they are compared: of their looks, or the one most pictures have."""
+    heights = [r.height if isinstance(r, Look) else small_height(r) for r in references]
+    return int(np.median([h // BLOCK for h in heights])) * BLOCK
 
 
 def _largest(mask: NDArray[np.bool_]) -> tuple[float, NDArray[np.bool_]]:

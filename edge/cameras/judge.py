@@ -58,27 +58,43 @@ class Judge:
     """A camera's judge. ``model`` None: rules alone. Raises ``ValueError`` without references."""
 
     def __init__(
-        self, references: Sequence[Picture], model: Trees | None, known: Sequence[Look] = ()
+        self, references: Sequence[Picture | Look], model: Trees | None, known: Bank | None = None
     ) -> None:
+        """``known``: the bank of a judge of the same camera, beside which these are the recent ones."""
         self.bank = Bank(references, known)
         self.model = model
         #: looks at the pictures of the last minutes, where there are any
-        self._recent = self.bank.looks[len(known) :] if known else []
+        self._recent = self.bank.looks[len(known.looks) :] if known is not None else []
 
     @classmethod
-    def trained(cls, references: Sequence[Picture]) -> Judge:
+    def trained(cls, references: Sequence[Picture | Look]) -> Judge:
         """With the model that comes with this version."""
         return cls(references, shipped())
 
-    def beside(self, recent: Sequence[Picture]) -> Judge:
+    @classmethod
+    def of_bank(cls, bank: Bank) -> Judge:
+        """The same, with a bank that was kept."""
+        judge = cls.__new__(cls)
+        judge.bank, judge.model, judge._recent = bank, shipped(), []
+        return judge
+
+    def beside(self, recent: Sequence[Picture | Look]) -> Judge:
         """The same judge, who has also seen these good pictures of the last minutes."""
-        return Judge(recent, self.model, self.bank.looks)
+        return Judge(recent, self.model, self.bank)
+
+    def look(self, picture: Picture) -> Look:
+        """A look at a picture, for ``judge_look``: of this judge and of those ``beside`` it."""
+        return look_at(picture, self.bank.height)
 
     def judge(self, picture: Picture, *, threshold: float | None = None) -> Judgement:
         """Look at one picture. ``threshold``: what a fault needs against ok, if not the model's own."""
-        said = decide(self.bank.compare(picture), self.model, threshold)
+        return self.judge_look(self.look(picture), threshold=threshold)
+
+    def judge_look(self, look: Look, *, threshold: float | None = None) -> Judgement:
+        """The same of a look that was taken already."""
+        said = decide(self.bank.compare_look(look), self.model, threshold)
         if said.verdict == "ok" and self._recent:
-            gone = blank(look_at(picture, self.bank.height), self._recent)
+            gone = blank(look, self._recent)
             if gone > BLANK:
                 evidence = {"gone_since": round(gone, 4)}
                 return Judgement(verdict="covered", confidence=round(gone, 4), evidence=evidence)

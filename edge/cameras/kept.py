@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.cameras.look import Look, Plane
+from edge.cameras.look import Look, Plane, quantiles
 
 #: Of the references those that show the same structure best are asked.
 _ASKED = 4
@@ -64,9 +64,11 @@ class Kept:
             change = (own - self._detail[index])[seen]
             fine, middle = change[:, 0] - change[:, 2], change[:, 1] - change[:, 2]
             rows.append(
-                [np.quantile(fine, q) for q in (0.25, 0.5, 0.75)]
-                + [np.quantile(middle, q) for q in (0.25, 0.5, 0.75)]
-                + [seen.mean()]
+                [
+                    *quantiles(fine, 0.25, 0.5, 0.75),
+                    *quantiles(middle, 0.25, 0.5, 0.75),
+                    float(seen.mean()),
+                ]
             )
         names = ("fine_p25", "fine_p50", "fine_p75", "middle_p25", "middle_p50", "middle_p75", "seen")
         if not rows:
@@ -88,14 +90,16 @@ class Kept:
         rows = np.arange(low.shape[0])[:, None] >= low.shape[0] // 2
         near = textured & rows
         same = self._shading(look, order)
+        beside_p10, beside_p25 = quantiles(beside[textured], 0.1, 0.25)
+        near_p10, near_p25 = quantiles(loss[near], 0.1, 0.25) if near.any() else (0.0, 0.0)
         return {
             "kept_contrast": whole,
-            "kept_contrast_p10": float(np.quantile(beside[textured], 0.1)),
-            "kept_contrast_p25": float(np.quantile(beside[textured], 0.25)),
+            "kept_contrast_p10": beside_p10,
+            "kept_contrast_p25": beside_p25,
             "kept_contrast_low": float(low.sum() / textured.sum()),
             "kept_contrast_low_near": float(low[near].mean()) if near.any() else 0.0,
-            "kept_contrast_near_p10": float(np.quantile(loss[near], 0.1)) if near.any() else 0.0,
-            "kept_contrast_near_p25": float(np.quantile(loss[near], 0.25)) if near.any() else 0.0,
+            "kept_contrast_near_p10": near_p10,
+            "kept_contrast_near_p25": near_p25,
             "kept_low_shade": float(np.median(same[low])) if low.any() else 0.0,
             "kept_low_tint": _tint_spread(look, low),
         }

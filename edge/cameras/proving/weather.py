@@ -29,7 +29,7 @@ def light_of(scene: Scene, moment: Moment, view: View = HOME) -> Plane:
     day = daylight(moment.hour)
     surface = albedo.copy()
     if moment.snow_cover:
-        cover = np.clip(lies * moment.snow_cover * 1.25 - 0.05, 0, 0.97)[..., None]
+        cover = wide(np.clip(lies * moment.snow_cover * 1.25 - 0.05, 0, 0.97))
         surface = surface * (1 - cover) + cover * np.float32(0.86)
     _traffic(rng, surface, moment, scene.road_top - 100)
     wet = moment.rain
@@ -40,19 +40,30 @@ def light_of(scene: Scene, moment: Moment, view: View = HOME) -> Plane:
         light = _infrared(rng, surface, sky, depth, day)
     if wet:
         lower = cv2.GaussianBlur(light, (0, 0), sigmaX=2, sigmaY=25)
-        ground = ((1 - sky) * np.linspace(0, 0.5, HEIGHT, dtype=np.float32)[:, None])[..., None]
+        ground = wide((1 - sky) * np.linspace(0, 0.5, HEIGHT, dtype=np.float32)[:, None])
         light = light * (1 - ground * wet) + lower * ground * wet * 0.9
     light = _sky(rng, light, sky, moment, day)
     return _air(rng, light, depth, moment, day)
 
 
-def see(scene: Scene, moment: Moment, view: View = HOME) -> Picture:
+def wide(plane: Plane) -> Plane:
+    """The same plane for each colour: numpy is slow where it has to spread one over three."""
+    return np.asarray(cv2.merge((plane, plane, plane)))
+
+
+def see(scene: Scene, moment: Moment, view: View = HOME, *, quick: bool = False) -> Picture:
     """The picture of a healthy camera, 640x360, before its own size and compression."""
-    return develop(scene, moment, light_of(scene, moment, view))
+    return develop(scene, moment, light_of(scene, moment, view), quick=quick)
 
 
-def develop(scene: Scene, moment: Moment, light: Plane, exposure: float = 1.0) -> Picture:
-    """Exposure, lens, sensor noise, tone: the picture from the light. ``exposure`` 1 is automatic."""
+def develop(
+    scene: Scene, moment: Moment, light: Plane, exposure: float = 1.0, *, quick: bool = False
+) -> Picture:
+    """Exposure, lens, sensor noise, tone: the picture from the light. ``exposure`` 1 is automatic.
+
+    ``quick``: in single precision, which turns a few pixels of a picture by one step. The pictures that
+    tune and test the judge are made in double precision, and stay to the bit what they were.
+    """
     rng = np.random.default_rng([73, scene.seed, moment.seed])
     wanted = 0.19 * (1.0 if daylight(moment.hour) > 0.3 else 0.6)
     gain = float(np.clip(wanted / (np.minimum(light, 2.0).mean() + 1e-3), 0.25, scene.gain_limit))
@@ -61,7 +72,8 @@ def develop(scene: Scene, moment: Moment, light: Plane, exposure: float = 1.0) -
     if scene.blur_px > 0.3:
         picture = cv2.GaussianBlur(picture, (0, 0), scene.blur_px)
     noise = 0.0035 * np.sqrt(gain) * (0.7 if moment.infrared else 1.0)
-    grain = rng.standard_normal(picture.shape[:2], dtype=np.float32)[..., None]
+    noise = np.float32(noise) if quick else np.float64(noise)
+    grain = wide(rng.standard_normal(picture.shape[:2], dtype=np.float32))
     colour = rng.standard_normal(picture.shape, dtype=np.float32)
     picture = picture + noise * (grain + 0.5 * colour) * np.sqrt(np.clip(picture, 0.02, 1.5) + 0.1)
     shown = np.power(np.clip(picture, 0, 1), 1 / 2.2) * 255.0
@@ -69,7 +81,7 @@ def develop(scene: Scene, moment: Moment, light: Plane, exposure: float = 1.0) -
         soft = cv2.GaussianBlur(shown, (0, 0), 1.2)
         shown = shown + scene.sharpen * (shown - soft)
     if moment.infrared:
-        shown[:] = shown.mean(axis=2, keepdims=True)
+        shown = wide((shown[..., 0] + shown[..., 1] + shown[..., 2]) / 3)
     return np.asarray(np.clip(shown, 0, 255), np.uint8)
 
 
@@ -111,7 +123,7 @@ def _illumination(
         field *= 1 - seen * 0.65 * (1 - moment.cloud)
         slope = np.linspace(-1, 1, WIDTH, dtype=np.float32) * np.sin((moment.hour - 13) / 4) * 0.2
         field *= 1 + slope[None, :]
-    return np.asarray(field[..., None] * tint, np.float32)
+    return np.asarray(cv2.merge([field * part for part in tint]), np.float32)
 
 
 def _lamps(
@@ -133,8 +145,8 @@ def _lamps(
         glow += (2.0 * np.exp(-near / 90) + 0.08 * (1 + 3 * moment.fog) * np.exp(-near / 2500)).astype(
             np.float32
         )
-    wide = cv2.resize(field, (WIDTH, HEIGHT))[..., None]
-    added += surface * wide * np.array([0.65, 0.88, 1.1], np.float32)
+    lit = wide(cv2.resize(field, (WIDTH, HEIGHT)))
+    added += surface * lit * np.array([0.65, 0.88, 1.1], np.float32)
     added += cv2.resize(glow, (WIDTH, HEIGHT))[..., None] * np.array([0.8, 0.95, 1.05], np.float32)
     for x, y, w, h in scene.windows:
         if rng.random() < 0.22:
@@ -157,7 +169,7 @@ def _headlight(rng: np.random.Generator, added: Plane, moment: Moment) -> None:
         d2 = (xx - x - side * 25 * near) ** 2 + (yy - y) ** 2
         blob += 3.0 * np.exp(-d2 / (160 * near + 20)) + 0.25 * np.exp(-d2 / (9000 * near + 500))
     blob += 0.3 * np.exp(-(((xx - x) / 120) ** 2) - ((yy - y - 40) / 25) ** 2) * (0.5 + moment.rain)
-    added += cv2.resize(blob, (WIDTH, HEIGHT))[..., None] * np.float32(rng.uniform(0.4, 1.3))
+    added += wide(cv2.resize(blob, (WIDTH, HEIGHT))) * np.float32(rng.uniform(0.4, 1.3))
 
 
 def _infrared(rng: np.random.Generator, surface: Plane, sky: Plane, depth: Plane, day: float) -> Plane:
@@ -166,7 +178,7 @@ def _infrared(rng: np.random.Generator, surface: Plane, sky: Plane, depth: Plane
     # foliage and cloth are bright in infrared, colours vanish
     grey = surface[..., 1] * 0.5 + surface[..., 2] * 0.3 + 0.12
     light = grey * (0.02 + 0.28 * spot + 0.5 * day) * (1 - sky * 0.9)
-    return np.repeat(light[..., None], 3, axis=2).astype(np.float32)
+    return wide(light.astype(np.float32))
 
 
 def _sky(rng: np.random.Generator, light: Plane, sky: Plane, moment: Moment, day: float) -> Plane:
@@ -175,15 +187,17 @@ def _sky(rng: np.random.Generator, light: Plane, sky: Plane, moment: Moment, day
     clouds = np.zeros((HEIGHT, WIDTH), np.float32)
     small = rng.standard_normal((6, 9), dtype=np.float32)
     clouds += cv2.resize(small, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC) * 0.12 * moment.cloud
-    value = (bright * (1 + clouds))[..., None] * tone.astype(np.float32)
+    shone = bright * (1 + clouds)
+    value = cv2.merge([shone * part for part in tone.astype(np.float32)])
     if moment.infrared:
         value = np.full_like(value, 0.003)
-    return np.asarray(light * (1 - sky[..., None]) + value * sky[..., None], np.float32)
+    high = wide(sky)
+    return np.asarray(light * (1 - high) + value * high, np.float32)
 
 
 def _air(rng: np.random.Generator, light: Plane, depth: Plane, moment: Moment, day: float) -> Plane:
     if moment.fog:
-        kept = np.exp(-moment.fog * 3.2 * depth)[..., None]
+        kept = wide(np.exp(-moment.fog * 3.2 * depth))
         airlight = light.mean() * 0.9 + 0.02 + 0.35 * day * (1 - moment.cloud * 0.5)
         light = light * kept + airlight * (1 - kept)
         light = cv2.GaussianBlur(light, (0, 0), 0.3 + 1.0 * moment.fog)
@@ -206,7 +220,7 @@ def _flakes(rng: np.random.Generator, light: Plane, moment: Moment, day: float) 
         for _ in range(int(moment.snowfall * 14)):
             place = (int(rng.integers(0, WIDTH)), int(rng.integers(0, HEIGHT)))
             cv2.circle(layer, place, int(rng.integers(4, 14)), float(rng.uniform(0.3, 0.8)), -1)
-    layer = cv2.GaussianBlur(layer, (0, 0), 0.8)[..., None]
+    layer = wide(cv2.GaussianBlur(layer, (0, 0), 0.8))
     bright = 0.12 + 0.75 * day if not moment.infrared else 0.5
     light *= 1 - layer
     light += layer * np.float32(bright)
@@ -220,7 +234,7 @@ def _streaks(rng: np.random.Generator, light: Plane, moment: Moment) -> None:
         cv2.line(
             layer, (x, y), (int(x + slant), int(y + rng.uniform(10, 28))), float(rng.uniform(0.1, 0.4))
         )
-    layer = cv2.GaussianBlur(layer, (0, 0), 0.6)[..., None]
+    layer = wide(cv2.GaussianBlur(layer, (0, 0), 0.6))
     light *= 1 - layer * np.float32(0.6)
     light += layer * np.float32(light.mean() * 1.6)
     if rng.random() < 0.5 * moment.rain:  # drops on the lens
@@ -232,7 +246,7 @@ def _streaks(rng: np.random.Generator, light: Plane, moment: Moment) -> None:
             )
             mask: Plane = np.zeros((HEIGHT, WIDTH), np.float32)
             cv2.circle(mask, (x, y), r, 1.0, -1)
-            mask = cv2.GaussianBlur(mask, (0, 0), 2)[..., None]
+            mask = wide(cv2.GaussianBlur(mask, (0, 0), 2))
             light[:] = light * (1 - mask) + cv2.GaussianBlur(light, (0, 0), 9) * mask
 
 
