@@ -1,18 +1,20 @@
-"""How often the watch would cry wolf: looks at healthy cameras in all weathers, and what follows them.
+"""How often the watch would cry wolf: days of healthy cameras, lived look by look.
 
-The watch judges a picture beside the last good ones: what the weather brings is known. An alarm
-needs four bad looks in a row over 40 s, so two things are drawn. A **first look** at a random
-moment of a random camera's year (scenes and weather of seeds of their own, references as a camera has
-them after a week: 16 of all hours, and the two last good looks, 10 and 20 minutes before, in weather a
-little less or more than now); and, where that one is called faulty, the three that follow 14 s apart:
-the same weather, light and place, other traffic, grain, tremble. All four faulty is a false alarm.
+A camera-day is a scene of its own (seeds that neither tune nor test the judge), with 16 references of
+all hours in weather of their own, and 24 hours from a random one on. It is looked at as the watch does
+by its schedule, each 7 to 10 minutes: the sun goes its way, infrared switches at dusk and dawn, spells
+of weather (fair, fog, snow, rain, snow that lies) of two to eight hours come up and go within 30 to 120
+minutes and waver meanwhile, traffic, grain and the mast's tremble are new in each picture. The judge
+sees it beside the last two good looks of the last hour, with the watch's threshold. A faulty look is
+followed by others 14 s apart; **four in a row are an alarm**, whatever the faults are. It stands until
+two good looks in a row; while it stands it is not counted again.
 
-From A false alarms in N first looks: A / N · looks a year. A camera is looked at each 600 s, and once
-more for each suspicion, for which a fifth is added. The interval is Poisson's (exact, 95 %, one-sided).
-Five first looks share a spell of weather, as looks in life do, so they are worth less than five.
-What it leaves out: real fog and real snow, a camera that ages, and looks that hang together
-over hours: one spell of bad weather may count several times here, and would be one alarm in life.
-Every scene is one line of a progress file, so that it can be stopped and resumed.
+The figure is alarms by lived camera-years, its upper limit Poisson's (exact, one-sided). With none in
+N years the rate is at most 3.0 / N with 95 % confidence: three years say "at most one a year".
+
+What it leaves out: real fog and real snow, a camera that ages, references that the watch learns
+meanwhile, and looks that a glance brings forward between two of the schedule. Every camera-day is one
+line of a progress file, so that it can be stopped and resumed.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -31,28 +34,35 @@ import cv2
 import msgspec
 import numpy as np
 
-from edge.cameras.judge import Judge
+from edge.cameras.judge import Judge, Judgement
+from edge.cameras.look import Look
 from edge.cameras.proving import plan, weather
 from edge.cameras.proving.plan import moment_of
 from edge.cameras.proving.scenes import Moment, Picture, Scene, View, daylight, draw_scene
 from edge.cameras.trees import MODEL_FILE, shipped
-from edge.cameras.watchman import SUDDEN
+from edge.cameras.watchman import RECENT, RECENT_EVERY_S, RECENT_S, SUDDEN, Pace
 
 #: Seeds of scenes that neither tune nor test.
 FIRST_SCENE: Final = 200_000
-#: Spells of weather of a scene, and first looks within ten minutes of each.
-SPELLS: Final = 8
-LOOKS: Final = 5
+#: Days that say "at most one a year" with 95 % confidence where none had an alarm: 3.01 years.
+ENOUGH: Final = 1100
+#: Changes whenever a day is lived in another way: days of another method are not counted.
+METHOD: Final = b"days 1"
 REFERENCES: Final = 16
-FOLLOWING: Final = 3
-#: Looks of a camera's year by the schedule, and the share that suspicions add.
-LOOKS_A_YEAR: Final = 365 * 86_400 / 600 * 1.2
+#: Faulty looks in a row that are an alarm, the pause between them, and good ones that end it.
+IN_A_ROW: Final = 4
+PAUSE_S: Final = 14.0
+ENDS: Final = 2
+DAY_S: Final = 86_400.0
+YEAR_S: Final = 365 * DAY_S
+_WEATHER: Final = ("cloud", "fog", "snowfall", "snow_cover", "rain")
 
 
-class SceneResult(msgspec.Struct, frozen=True, kw_only=True):
-    """One camera: its first looks, how many were called faulty, and how many became alarms."""
+class DayResult(msgspec.Struct, frozen=True, kw_only=True):
+    """One camera's day: looks by the schedule, how many were called faulty, and alarms."""
 
     scene: int
+    lived_s: float
     looks: int
     faulty: int
     alarms: int
@@ -61,9 +71,9 @@ class SceneResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SoakResult(msgspec.Struct, frozen=True, kw_only=True):
-    """All of them together, for a camera's year."""
+    """All of them together."""
 
-    scenes: int
+    days: int
     looks: int
     faulty: int
     alarms: int
@@ -75,97 +85,200 @@ class SoakResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def program() -> str:
-    """What judged: a line of another model is not counted."""
-    return hashlib.blake2b(MODEL_FILE.read_bytes(), digest_size=8).hexdigest()
+    """What judged, and how a day is lived: a line of another model or method is not counted."""
+    return hashlib.blake2b(MODEL_FILE.read_bytes() + METHOD, digest_size=8).hexdigest()
 
 
-def live(seed: int, by: str) -> SceneResult:
-    """One scene's looks."""
+# -- the weather of a day ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Spell:
+    """Weather from a second of the day on; it comes up within ``rise_s``."""
+
+    begins_s: float
+    rise_s: float
+    strengths: dict[str, float]
+
+
+def spells_of(rng: np.random.Generator) -> list[Spell]:
+    """The weather of a day, spell after spell; the first is there already."""
+    result, at_s = [], -DAY_S
+    while at_s < DAY_S:
+        moment = moment_of(rng, has_infrared=False, hours=(0.0, 24.0))
+        strengths = {name: float(getattr(moment, name)) for name in _WEATHER}
+        begins_s = at_s if result else -DAY_S
+        result.append(Spell(begins_s, float(rng.uniform(1800, 7200)), strengths))
+        at_s = float(rng.uniform(2, 8)) * 3600 + max(at_s, 0.0)
+    return result
+
+
+def weather_at(spells: list[Spell], at_s: float) -> dict[str, float]:
+    """Strengths at a second of the day: the last spell, or on the way to it."""
+    number = max(n for n, spell in enumerate(spells) if spell.begins_s <= at_s)
+    now, before = spells[number], spells[max(number - 1, 0)]
+    share = min((at_s - now.begins_s) / now.rise_s, 1.0)
+    return {
+        name: before.strengths[name] + (value - before.strengths[name]) * share
+        for name, value in now.strengths.items()
+    }
+
+
+@dataclass(slots=True)
+class Day:
+    """One camera's day: the scene, its weather, and what is seen at a second of it."""
+
+    scene: Scene
+    rng: np.random.Generator
+    spells: list[Spell] = field(default_factory=list)
+    begins_hour: float = 0.0
+    #: how the weather wavers about its spell
+    waver: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, seed: int) -> Day:
+        rng = np.random.default_rng([91, seed])
+        day = cls(draw_scene(seed), rng, spells_of(rng), float(rng.uniform(0, 24)))
+        day.waver = dict.fromkeys(_WEATHER, 1.0)
+        return day
+
+    def references(self) -> list[Picture]:
+        """Good pictures of all hours, in weather of their own."""
+        step, infrared = 24 / REFERENCES, self.scene.has_infrared
+        moments = (
+            moment_of(self.rng, has_infrared=infrared, hours=(step * n, step * (n + 1)))
+            for n in range(REFERENCES)
+        )
+        return [plan.reference_of(self.scene, moment) for moment in moments]
+
+    def moment(self, at_s: float) -> Moment:
+        """What is there to be seen at this second; the weather wavers from call to call."""
+        hour = (self.begins_hour + at_s / 3600) % 24
+        strengths = weather_at(self.spells, at_s)
+        for name in _WEATHER:
+            towards = 1 + 0.8 * (self.waver[name] - 1) + self.rng.normal(0, 0.1)
+            self.waver[name] = float(np.clip(towards, 0.6, 1.4))
+            strengths[name] = float(np.clip(strengths[name] * self.waver[name], 0, 1))
+        night = daylight(hour) < 0.12
+        return self._seen(
+            Moment(hour=hour, infrared=bool(night and self.scene.has_infrared), **strengths)
+        )
+
+    def later(self, moment: Moment, after_s: float) -> Moment:
+        """The same weather a few seconds later: other traffic, other grain."""
+        return self._seen(replace(moment, hour=(moment.hour + after_s / 3600) % 24))
+
+    def _seen(self, moment: Moment) -> Moment:
+        return replace(
+            moment, seed=int(self.rng.integers(0, 2**31)), traffic=int(self.rng.integers(0, 7))
+        )
+
+    def picture(self, moment: Moment) -> Picture:
+        shaken = View(dx=float(self.rng.normal(0, 0.4)), dy=float(self.rng.normal(0, 0.4)))
+        seen = weather.see(self.scene, moment, shaken, quick=True)
+        return weather.camera_output(self.scene, seen, moment)
+
+
+# -- what the watch makes of it ---------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Watch:
+    """Judges as ``watchman`` does: beside the last good looks of the last hour."""
+
+    learnt: Judge
+    recent: list[tuple[float, Look]] = field(default_factory=list)
+    beside: Judge | None = None
+
+    def look(self, picture: Picture, at_s: float) -> Judgement:
+        look = self.learnt.look(picture)
+        fresh = [(t, seen) for t, seen in self.recent if at_s - t <= RECENT_S]
+        if fresh != self.recent or self.beside is None:
+            self.recent = fresh
+            self.beside = self.learnt.beside([seen for _, seen in fresh]) if fresh else None
+        if self.beside is None:
+            said = self.learnt.judge_look(look)
+        else:
+            said = self.beside.judge_look(look, threshold=SUDDEN)
+        if said.verdict == "ok" and (not fresh or at_s - fresh[-1][0] >= RECENT_EVERY_S):
+            self.recent, self.beside = [*fresh, (at_s, look)][-RECENT:], None
+        return said
+
+
+@dataclass(slots=True)
+class Tally:
+    """Faulty looks in a row, alarms, and whether one stands."""
+
+    looks: int = 0
+    faulty: int = 0
+    alarms: int = 0
+    row: int = 0
+    good: int = 0
+    stands: bool = False
+    verdicts: Counter[str] = field(default_factory=Counter)
+
+    def take(self, verdict: str, *, first: bool) -> None:
+        """One look; ``first``: by the schedule, not one that follows a faulty one."""
+        self.looks += first
+        if verdict == "ok":
+            self.row, self.good = 0, self.good + 1
+            self.stands = self.stands and self.good < ENDS
+            return
+        self.row, self.good = self.row + 1, 0
+        if first:
+            self.faulty += 1
+            self.verdicts[verdict] += 1
+        if self.row >= IN_A_ROW and not self.stands:
+            self.alarms, self.stands = self.alarms + 1, True
+
+
+def live(seed: int, by: str) -> DayResult:
+    """One camera's day."""
     cv2.setNumThreads(1)
-    rng = np.random.default_rng([91, seed])
-    scene, model = draw_scene(seed), shipped()
-    infrared = scene.has_infrared
-    day = [
-        moment_of(rng, has_infrared=infrared, hours=(24 * n / REFERENCES, 24 * (n + 1) / REFERENCES))
-        for n in range(REFERENCES)
-    ]
-    learnt = Judge([plan.reference_of(scene, moment) for moment in day], model)
-    faulty, alarms, verdicts = 0, 0, Counter[str]()
-    for _ in range(SPELLS):
-        spell = moment_of(rng, has_infrared=infrared, hours=(0.0, 24.0))
-        recent = [_picture(rng, scene, _earlier(rng, scene, spell, n)) for n in (1, 2)]
-        judge = learnt.beside(recent)
-        for minute in range(LOOKS):
-            moment = _later(rng, spell, minute * 120.0)
-            verdict = judge.judge(_picture(rng, scene, moment), threshold=SUDDEN).verdict
-            if verdict == "ok":
-                continue
-            faulty += 1
-            verdicts[verdict] += 1
-            following = (_later(rng, moment, 14.0 * n) for n in range(1, FOLLOWING + 1))
-            alarms += all(
-                judge.judge(_picture(rng, scene, m), threshold=SUDDEN).verdict != "ok"
-                for m in following
-            )
-    return SceneResult(
-        scene=seed,
-        looks=SPELLS * LOOKS,
-        faulty=faulty,
-        alarms=alarms,
-        verdicts=dict(verdicts),
-        program=by,
-    )
+    day, tally, full_s = Day.of(seed), Tally(), Pace().full_s
+    watch = Watch(Judge(day.references(), shipped()))
+    at_s = 0.0
+    while at_s < DAY_S:
+        moment = day.moment(at_s)
+        tally.take(watch.look(day.picture(moment), at_s).verdict, first=True)
+        after_s = 0.0
+        while 0 < tally.row < IN_A_ROW and not tally.stands:
+            after_s += PAUSE_S
+            then = day.later(moment, after_s)
+            tally.take(watch.look(day.picture(then), at_s + after_s).verdict, first=False)
+        at_s += after_s + full_s * float(day.rng.uniform(0.7, 1.0))
+    return DayResult(
+        scene=seed, lived_s=DAY_S, looks=tally.looks, faulty=tally.faulty, alarms=tally.alarms,
+        verdicts=dict(tally.verdicts), program=by,
+    )  # fmt: skip
 
 
-def _picture(rng: np.random.Generator, scene: Scene, moment: Moment) -> Picture:
-    shaken = View(dx=float(rng.normal(0, 0.4)), dy=float(rng.normal(0, 0.4)))
-    return weather.camera_output(scene, weather.see(scene, moment, shaken), moment)
+# -- many of them -----------------------------------------------------------------------------------
 
 
-def _earlier(rng: np.random.Generator, scene: Scene, moment: Moment, number: int) -> Moment:
-    """What the weather was 10 minutes times ``number`` before: much the same."""
-    hour = (moment.hour - number / 6) % 24
-    values = {name: getattr(moment, name) for name in Moment.__dataclass_fields__}
-    for name in ("fog", "snowfall", "snow_cover", "rain"):
-        values[name] = float(np.clip(values[name] * rng.uniform(0.6, 1.3), 0, 1))
-    values["cloud"] = float(np.clip(values["cloud"] + rng.normal(0, 0.15), 0, 1))
-    night = daylight(hour) < 0.12
-    values |= {"hour": hour, "seed": int(rng.integers(0, 2**31)), "traffic": int(rng.integers(0, 7)),
-               "infrared": bool(night and scene.has_infrared)}  # fmt: skip
-    return Moment(**values)
-
-
-def _later(rng: np.random.Generator, moment: Moment, after_s: float) -> Moment:
-    """The same weather so much later."""
-    values = {name: getattr(moment, name) for name in Moment.__dataclass_fields__}
-    values |= {"hour": (moment.hour + after_s / 3600) % 24, "seed": int(rng.integers(0, 2**31)),
-               "traffic": int(rng.integers(0, 7))}  # fmt: skip
-    return Moment(**values)
-
-
-def read(progress: Path) -> dict[int, SceneResult]:
-    """What is done already, by this model."""
-    done: dict[int, SceneResult] = {}
+def read(progress: Path) -> dict[int, DayResult]:
+    """What is done already, by this model and method."""
+    done: dict[int, DayResult] = {}
     if progress.exists():
         for line in progress.read_bytes().splitlines():
             try:
-                one = msgspec.json.decode(line, type=SceneResult)
+                one = msgspec.json.decode(line, type=DayResult)
             except msgspec.MsgspecError:
-                continue  # a line that was being written when it was stopped
+                continue  # of another method, or a line that was being written when it was stopped
             if one.program == program():
                 done[one.scene] = one
     return done
 
 
-def run(progress: Path, *, scenes: int, minutes: float | None, jobs: int) -> Iterator[SceneResult]:
-    """The scenes that are missing, until all are done or the time is over."""
+def run(progress: Path, *, days: int, minutes: float | None, jobs: int) -> Iterator[DayResult]:
+    """The days that are missing, until all are done or the time is over."""
     end = None if minutes is None else time.monotonic() + minutes * 60
     by, done = program(), read(progress)
-    missing = iter([s for s in range(FIRST_SCENE, FIRST_SCENE + scenes) if s not in done])
+    missing = iter([s for s in range(FIRST_SCENE, FIRST_SCENE + days) if s not in done])
     context = multiprocessing.get_context("spawn")  # OpenCV does not survive a fork
     progress.parent.mkdir(parents=True, exist_ok=True)
     with ProcessPoolExecutor(jobs, mp_context=context) as pool, progress.open("ab") as file:
-        running: set[Future[SceneResult]] = set()
+        running: set[Future[DayResult]] = set()
         while True:
             while len(running) < jobs and (end is None or time.monotonic() < end):
                 seed = next(missing, None)
@@ -181,16 +294,15 @@ def run(progress: Path, *, scenes: int, minutes: float | None, jobs: int) -> Ite
                 yield future.result()
 
 
-def total(results: list[SceneResult]) -> SoakResult:
-    """The figures of what was run."""
-    looks, alarms = sum(r.looks for r in results), sum(r.alarms for r in results)
-    verdicts = Counter[str]()
+def total(results: list[DayResult]) -> SoakResult:
+    """The figures of what was lived."""
+    alarms, verdicts = sum(r.alarms for r in results), Counter[str]()
     for result in results:
         verdicts.update(result.verdicts)
-    years = looks / LOOKS_A_YEAR
+    years = sum(r.lived_s for r in results) / YEAR_S
     return SoakResult(
-        scenes=len(results), looks=looks, faulty=sum(r.faulty for r in results), alarms=alarms,
-        camera_years=round(years, 3), verdicts=dict(verdicts),
+        days=len(results), looks=sum(r.looks for r in results), faulty=sum(r.faulty for r in results),
+        alarms=alarms, camera_years=round(years, 3), verdicts=dict(verdicts),
         alarms_per_camera_year=round(alarms / years, 3) if years else 0.0,
         at_most=round(poisson_upper(alarms) / years, 3) if years else float("inf"),
     )  # fmt: skip

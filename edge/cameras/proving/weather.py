@@ -73,8 +73,7 @@ def develop(
         picture = cv2.GaussianBlur(picture, (0, 0), scene.blur_px)
     noise = 0.0035 * np.sqrt(gain) * (0.7 if moment.infrared else 1.0)
     noise = np.float32(noise) if quick else np.float64(noise)
-    grain = wide(rng.standard_normal(picture.shape[:2], dtype=np.float32))
-    colour = rng.standard_normal(picture.shape, dtype=np.float32)
+    grain, colour = _grain(rng, picture.shape, quick=quick)
     picture = picture + noise * (grain + 0.5 * colour) * np.sqrt(np.clip(picture, 0.02, 1.5) + 0.1)
     shown = np.power(np.clip(picture, 0, 1), 1 / 2.2) * 255.0
     if scene.sharpen > 0.1:
@@ -83,6 +82,18 @@ def develop(
     if moment.infrared:
         shown = wide((shown[..., 0] + shown[..., 1] + shown[..., 2]) / 3)
     return np.asarray(np.clip(shown, 0, 255), np.uint8)
+
+
+def _grain(rng: np.random.Generator, shape: tuple[int, ...], *, quick: bool) -> tuple[Plane, Plane]:
+    """What the sensor adds, alike in all colours and to each; OpenCV's generator takes a third."""
+    if not quick:
+        grain = wide(rng.standard_normal(shape[:2], dtype=np.float32))
+        return grain, rng.standard_normal(shape, dtype=np.float32)
+    cv2.setRNGSeed(int(rng.integers(0, 2**31)))
+    alike, each = np.empty(shape[:2], np.float32), np.empty(shape, np.float32)
+    cv2.randn(alike, 0, 1)
+    cv2.randn(each, 0, 1)
+    return wide(alike), each
 
 
 def camera_output(
