@@ -19,12 +19,14 @@ import math
 import sys
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Generic, TypeVar
 
 import msgspec
 import zstandard
 from msgspec.structs import astuple
 
 from edge.wire.errors import WireError
+from edge.wire.packing import pack, unpack
 from edge.wire.readings import Reading
 from edge.wire.units import QUANTITY_NAMES
 
@@ -36,17 +38,21 @@ _RAW, _ZSTD = 0, 1
 MAX_READINGS = 4096
 #: Neither packed nor unpacked may a frame be larger; above it is an attack or a bug.
 MAX_FRAME_BYTES = 1 << 20
+#: Bytes of detector tables that are remembered: three times the capital's. Beyond it all are forgotten.
+_MAX_REMEMBERED_BYTES = 16 << 20
 
 
 _FIRST_QUANTITY = Reading.__struct_fields__.index(QUANTITY_NAMES[0])
 
+_Table = TypeVar("_Table")
 
-class _Body(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+
+class _Body(msgspec.Struct, Generic[_Table], array_like=True, forbid_unknown_fields=True):
     site: str
     epoch: str
     seq: int
     time_error_us: int
-    detectors: list[str]
+    detectors: _Table
     count: int
     index: bytes
     times: bytes
@@ -55,7 +61,10 @@ class _Body(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
 
 
 class Frame(msgspec.Struct, frozen=True, kw_only=True):
-    """A decoded frame. Columns stay bytes (see the module) until somebody needs rows."""
+    """A decoded frame. Columns stay bytes (see the module) until somebody needs rows.
+
+    Frames with the same table of detectors share one list: nobody changes it.
+    """
 
     site: str
     epoch: str
@@ -110,11 +119,14 @@ def _bytes(column: array[int] | array[float]) -> bytes:
 def frame_from_readings(
     site: str, epoch: str, seq: int, readings: Sequence[Reading], *, time_error_us: int = 0
 ) -> Frame:
-    """Columns from rows. At most ``MAX_READINGS``; more is a ``ValueError`` (our own misuse)."""
+    """Columns from rows. At most ``MAX_READINGS``; more is a ``ValueError`` (our own misuse).
+
+    The table is in order of id: frames of the same detectors have the same one, which a reader knows.
+    """
     if len(readings) > MAX_READINGS:
         raise ValueError(f"{len(readings)} readings in one frame; at most {MAX_READINGS}")
-    table: dict[str, int] = {}
-    index = array("H", (table.setdefault(r.detector, len(table)) for r in readings))
+    table = {one: at for at, one in enumerate(sorted({r.detector for r in readings}))}
+    index = array("H", [table[r.detector] for r in readings])
     columns: dict[int, bytes] = {}
     # a reading's fields are its key, its flags and then the quantities in their order
     for number, values in enumerate(list(zip(*map(astuple, readings), strict=True))[_FIRST_QUANTITY:]):
@@ -147,10 +159,33 @@ def encode_frame(frame: Frame, *, compress: bool = True) -> bytes:
     )  # fmt: skip
     if not compress:
         return _MAGIC + bytes((VERSION, _RAW)) + body
-    return _MAGIC + bytes((VERSION, _ZSTD)) + zstandard.ZstdCompressor(level=1).compress(body)
+    return _MAGIC + bytes((VERSION, _ZSTD)) + pack(body)
 
 
-_decoder = msgspec.msgpack.Decoder(_Body)
+_decoder = msgspec.msgpack.Decoder(_Body[msgspec.Raw])
+_table_decoder = msgspec.msgpack.Decoder(list[str])
+
+
+class _Tables:
+    """Tables of detectors by their bytes: a site says the same one again and again."""
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, list[str]] = {}
+        self._bytes = 0
+
+    def of(self, raw: bytes) -> list[str]:
+        """Raises what msgspec raises."""
+        table = self._known.get(raw)
+        if table is None:
+            table = _table_decoder.decode(raw)
+            if self._bytes > _MAX_REMEMBERED_BYTES:
+                self._known, self._bytes = {}, 0
+            self._known[raw] = table
+            self._bytes += len(raw)
+        return table
+
+
+_tables = _Tables()
 
 
 def decode_frame(payload: bytes) -> Frame:
@@ -166,13 +201,13 @@ def decode_frame(payload: bytes) -> Frame:
         raise WireError("wrong_type", "no frame: it does not begin with 'UF'")
     if payload[2] != VERSION:
         raise WireError("unknown_version", f"frame version {payload[2]}; expected {VERSION}")
-    body = _decode_body(_unpack(payload[3], payload[4:]))
-    _check_shape(body)
+    body, detectors = _decode_body(_unpack(payload[3], payload[4:]))
+    _check_shape(body, len(detectors))
     return Frame(
         site=body.site,
         epoch=body.epoch,
         seq=body.seq,
-        detectors=body.detectors,
+        detectors=detectors,
         count=body.count,
         index=body.index,
         times=body.times,
@@ -191,26 +226,27 @@ def _unpack(encoding: int, packed: bytes) -> bytes:
         size = zstandard.frame_content_size(packed)
         if not 0 <= size <= MAX_FRAME_BYTES:
             raise WireError("too_large", f"unpacks to {size} bytes; at most {MAX_FRAME_BYTES}")
-        return zstandard.ZstdDecompressor().decompress(packed)
+        return unpack(packed)
     except zstandard.ZstdError as error:
         raise WireError("truncated", f"zstd: {error}") from None
 
 
-def _decode_body(raw: bytes) -> _Body:
+def _decode_body(raw: bytes) -> tuple[_Body[msgspec.Raw], list[str]]:
     try:
-        return _decoder.decode(raw)
+        body = _decoder.decode(raw)
+        return body, _tables.of(bytes(body.detectors))
     except msgspec.ValidationError as error:
         raise WireError("wrong_type", str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise WireError("truncated", str(error)) from None
 
 
-def _check_shape(body: _Body) -> None:
+def _check_shape(body: _Body[msgspec.Raw], detectors: int) -> None:
     rows = body.count
     if not 0 < rows <= MAX_READINGS:
         raise WireError("inconsistent", f"{rows} readings; expected 1 to {MAX_READINGS}")
-    if not 0 < len(body.detectors) <= rows:
-        raise WireError("inconsistent", f"{len(body.detectors)} detectors for {rows} readings")
+    if not 0 < detectors <= rows:
+        raise WireError("inconsistent", f"{detectors} detectors for {rows} readings")
     if not 0 < body.seq < 2**63:
         raise WireError("inconsistent", f"sequence {body.seq}; expected a number from 1")
     widths = {"index": (body.index, 2), "times": (body.times, 8), "flags": (body.flags, 4)}

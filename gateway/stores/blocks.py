@@ -17,11 +17,11 @@ import numpy as np
 import numpy.typing as npt
 import zstandard
 
+from edge.wire.packing import pack, unpack
 from edge.wire.units import QUANTITY_NAMES
 from gateway.stores.base import F64, I64, U32
 
 VERSION = 1
-_ZSTD_LEVEL = 1
 _HEADER_BYTES = 6
 
 
@@ -45,7 +45,7 @@ def encode_block(block: Block) -> bytes:
         _planes(block.flags, "<u4"),
         *(_planes(block.columns[number], "<f8") for number in sorted(block.columns)),
     ]
-    return bytes((VERSION,)) + zstandard.ZstdCompressor(level=_ZSTD_LEVEL).compress(b"".join(parts))
+    return bytes((VERSION,)) + pack(b"".join(parts))
 
 
 def decode_block(data: bytes, wanted: set[int] | None = None) -> Block:
@@ -53,7 +53,7 @@ def decode_block(data: bytes, wanted: set[int] | None = None) -> Block:
 
     Raises ``ValueError`` for a version this program does not know or for damaged bytes.
     """
-    raw = _unpacked(data, zstandard.ZstdDecompressor())
+    raw = _unpacked(data)
     rows = int.from_bytes(raw[:4], "little")
     mask = int.from_bytes(raw[4:6], "little")
     at = _HEADER_BYTES
@@ -76,11 +76,10 @@ def pick_rows(datas: Sequence[bytes], detector: int, wanted: set[int] | None = N
     A site's blocks are mostly of one shape: those are looked through together, and only what the
     detector has is put together again. Raises ``ValueError`` as ``decode_block`` does.
     """
-    unpack = zstandard.ZstdDecompressor()
     shapes: dict[tuple[int, bytes], list[int]] = {}
     raws = []
     for place, data in enumerate(datas):
-        raw = _unpacked(data, unpack)
+        raw = _unpacked(data)
         raws.append(raw)
         shapes.setdefault((len(raw), raw[:_HEADER_BYTES]), []).append(place)
     parts = [_pick([raws[at] for at in alike], alike, detector, wanted) for alike in shapes.values()]
@@ -145,11 +144,11 @@ def _joined(parts: Sequence[npt.NDArray[Any]], dtype: str) -> npt.NDArray[Any]:
     return np.concatenate(parts) if parts else np.empty(0, dtype)
 
 
-def _unpacked(data: bytes, unpack: zstandard.ZstdDecompressor) -> bytes:
+def _unpacked(data: bytes) -> bytes:
     if not data or data[0] != VERSION:
         raise ValueError(f"a block of version {data[:1].hex() or 'none'}; expected {VERSION}")
     try:
-        return unpack.decompress(memoryview(data)[1:])
+        return unpack(memoryview(data)[1:])
     except zstandard.ZstdError as error:
         raise ValueError(f"a damaged block: {error}") from None
 
