@@ -5,6 +5,8 @@
 .PHONY: help setup demo test check servers soak fuzz accept lock clean
 
 PYTEST := .venv/bin/python -m pytest
+# Compiled once, not by each of the hundreds of processes that the tests start.
+unexport PYTHONDONTWRITEBYTECODE
 # Arguments for pytest or the demo, e.g. make test ARGS="tests/wire -x", make demo ARGS="--port 8090"
 ARGS ?=
 

@@ -151,12 +151,8 @@ def create_app(
     app.state.city = city
     app.state.identity = identity or Identity(city.database, city.clock, keyring=city.keyring)
     problems.install(app)
-    app.include_router(health.router)
-    app.include_router(metrics.router)
-    for router in routers():
-        app.include_router(router, prefix=PREFIX)
-    for router in extra:
-        app.include_router(router)
+    for router in (health.router, metrics.router, *routers(), *extra):
+        app.router.routes.extend(router.routes)  # see gateway.api.router
     app.add_middleware(BodyLimit)
     app.add_middleware(Patience)
     if limits is not None:

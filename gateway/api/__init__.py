@@ -35,6 +35,7 @@ from gateway.api import (
     organisations,
     people,
     person_life,
+    personal,
     reaching,
     readings,
     requests,
@@ -45,8 +46,9 @@ from gateway.api import (
     specifications,
     units,
 )
+from gateway.api.router import PREFIX
 
-PREFIX = "/api/v1"
+__all__ = ["PREFIX", "routers"]
 
 
 def routers() -> list[APIRouter]:
@@ -74,6 +76,7 @@ def routers() -> list[APIRouter]:
         live.router,
         people.router,
         person_life.router,
+        personal.router,
         units.router,
         search.router,
         search.views,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Depends, Request, Response
 from pydantic import BaseModel, Field
 
 from gateway import session_cookie
 from gateway.api.common import Wanted, at
+from gateway.api.router import api_router
 from gateway.door import Asker, identity, need, rooms
 from gateway.problems import documented
 from registry.accounts.emergencies import EMERGENCY_ROLES, MAX_MINUTES, Emergencies, Emergency
@@ -16,7 +17,7 @@ from registry.accounts.factors import SecondFactors
 from registry.accounts.service import Accounts, SessionLine
 from registry.identity import SignedIn, id_of_token
 
-router = APIRouter(tags=["account"])
+router = api_router(tags=["account"])
 Own = Annotated[Asker, Depends(need("me.write", by_object=True))]
 Taker = Annotated[Asker, Depends(need("emergency.take", by_object=True))]
 ShortId = Annotated[str, Field(pattern="^[0-9a-f]{12}$")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Path, Request, Response
+from fastapi import Depends, Path, Request, Response
 from pydantic import BaseModel, Field
 
 from gateway.api.common import (
@@ -19,12 +19,13 @@ from gateway.api.common import (
     page_of,
     within,
 )
+from gateway.api.router import api_router
 from gateway.cameras import reading
 from gateway.cameras.models import CameraEvidence, CameraHealth
 from gateway.door import Asker, allow, need, rooms
 from gateway.problems import documented
 
-router = APIRouter(prefix="/camera-health", tags=["camera health"])
+router = api_router("/camera-health", tags=["camera health"])
 _Reader = Annotated[Asker, Depends(need("camera.health.read", by_object=True))]
 _Looker = Annotated[Asker, Depends(need("camera.evidence.read", by_object=True))]
 Summary = Literal["ok", "degraded", "faulty", "unknown", "maintenance"]

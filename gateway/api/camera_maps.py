@@ -8,13 +8,14 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 import shapely
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import Depends, Query, Request, Response
 from pydantic import BaseModel, Field
 from shapely.geometry import mapping, shape
 
 from gateway.api.cameras import chosen
 from gateway.api.common import ObjectId, UnitCode, Wanted
 from gateway.api.records import one
+from gateway.api.router import api_router
 from gateway.door import Asker, allow, need, rooms
 from gateway.problems import documented, wrong_field
 from registry.cameras.life import CameraState
@@ -22,7 +23,7 @@ from registry.cameras.models import Camera, CameraModel
 from registry.cameras.service import place_of, view_of
 from registry.cameras.sight import MAX_RANGE_M, coverage, distances, footprint
 
-router = APIRouter(prefix="/cameras", tags=["cameras"])
+router = api_router("/cameras", tags=["cameras"])
 _Reader = Annotated[Asker, Depends(need("camera.read", by_object=True))]
 GEOJSON: Final = "application/geo+json"
 #: Points of one answer: more than a screen can show.

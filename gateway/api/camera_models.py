@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Depends, Request, Response
 from pydantic import BaseModel, Field, model_validator
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from gateway.api.common import DEFAULT_LIMIT, Cursor, IfMatch, Limit, Page, Text, Wanted, at
 from gateway.api.models import ModelId
 from gateway.api.records import act_of, add_endings, matched, one, page, tag
+from gateway.api.router import api_router
 from gateway.door import Asker, need, rooms
 from gateway.problems import documented
 from registry import editing
@@ -19,7 +20,7 @@ from registry.cameras.models import Camera, CameraModel
 from registry.rights import EVERYWHERE, Place
 from registry.sites import Conflict
 
-router = APIRouter(prefix="/camera-models", tags=["cameras"])
+router = api_router("/camera-models", tags=["cameras"])
 _Reader = Annotated[Asker, Depends(need("model.read", by_object=True))]
 _Writer = Annotated[Asker, Depends(need("model.write"))]
 _Pixels = Annotated[int, Field(ge=1, le=100_000)]

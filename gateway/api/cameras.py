@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Depends, Request, Response
 from pydantic import BaseModel, Field
 from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -36,6 +36,7 @@ from gateway.api.records import (
     tag,
     time_of,
 )
+from gateway.api.router import api_router
 from gateway.api.search import Box, Corners, Words, narrowed
 from gateway.door import Asker, allow, need, rooms
 from gateway.problems import ProblemError, documented
@@ -57,7 +58,7 @@ from registry.models import LifeStep
 from registry.rights import Place
 from registry.sites import Conflict, NoSuch
 
-router = APIRouter(prefix="/cameras", tags=["cameras"])
+router = api_router("/cameras", tags=["cameras"])
 _Reader = Annotated[Asker, Depends(need("camera.read", by_object=True))]
 _Writer = Annotated[Asker, Depends(need("camera.write", by_object=True))]
 _Opener = Annotated[Asker, Depends(need("camera.open", by_object=True))]

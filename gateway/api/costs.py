@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import Depends, Query, Request
 from pydantic import BaseModel, Field
 
 from gateway.api.common import ObjectId, Wanted, at
 from gateway.api.files import Mnt, file_response
 from gateway.api.resource import Fields, Resource, add
+from gateway.api.router import api_router
 from gateway.door import Asker, need, rooms
 from gateway.problems import documented, wrong_field
 from registry.costs import report as reports
@@ -19,7 +20,7 @@ from registry.inspections.service import check_organisation
 from registry.rights import Place
 from registry.sites import Conflict
 
-router = APIRouter(tags=["costs"])
+router = api_router(tags=["costs"])
 _Everywhere = Annotated[Asker, Depends(need("cost.read"))]
 _Name = Annotated[str, Field(min_length=1, max_length=100)]
 _Month = Annotated[str, Query(pattern=r"^2[01][0-9]{2}-(0[1-9]|1[0-2])$", examples=["2026-11"])]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Depends, Request, Response
 from pydantic import BaseModel, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -12,6 +12,7 @@ from gateway.api.cameras import LifeOut, StepIn, life_of
 from gateway.api.common import IfMatch, ObjectId, Wanted, at
 from gateway.api.detectors import DetectorOut, detector_out
 from gateway.api.records import Reason, act_of, matched, one, tag
+from gateway.api.router import api_router
 from gateway.door import Asker, allow, need, rooms
 from gateway.problems import documented
 from registry.cameras.life import steps_of
@@ -26,7 +27,7 @@ from registry.rights import Place
 from registry.sites import Registration, place_of_detector, place_of_site
 from registry.stays import stays_of, stays_of_household
 
-router = APIRouter(tags=["detectors"])
+router = api_router(tags=["detectors"])
 _Reader = Annotated[Asker, Depends(need("detector.read", by_object=True))]
 _HomeReader = Annotated[Asker, Depends(need("household.read", by_object=True))]
 _Writer = Annotated[Asker, Depends(need("detector.write", by_object=True))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Depends, Request, Response
 from pydantic import BaseModel, Field
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -26,6 +26,7 @@ from gateway.api.common import (
     within,
 )
 from gateway.api.records import matched, tag
+from gateway.api.router import api_router
 from gateway.door import Asker, allow, need, rooms
 from gateway.problems import documented
 from registry import audit
@@ -42,7 +43,7 @@ from registry.sites import (
 )
 from registry.stays import keep_stay
 
-router = APIRouter(prefix="/detectors", tags=["detectors"])
+router = api_router("/detectors", tags=["detectors"])
 _Reader = Annotated[Asker, Depends(need("detector.read", by_object=True))]
 _Writer = Annotated[Asker, Depends(need("detector.write", by_object=True))]
 #: Detectors registered by one request; a bigger register comes by import.

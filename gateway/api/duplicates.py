@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import Depends, Request
 from pydantic import BaseModel, Field
 
 from gateway.api.common import (
@@ -19,6 +19,7 @@ from gateway.api.common import (
     encode_cursor,
 )
 from gateway.api.records import act_of, one
+from gateway.api.router import api_router
 from gateway.door import Asker, allow, need, rooms
 from gateway.problems import documented
 from registry.cameras.models import Camera
@@ -26,7 +27,7 @@ from registry.duplicates.worklist import pairs, say_two
 from registry.models import Organisation
 from registry.rights import Place
 
-router = APIRouter(prefix="/duplicates", tags=["duplicates"])
+router = api_router("/duplicates", tags=["duplicates"])
 _Reader = Annotated[Asker, Depends(need("duplicate.read", by_object=True))]
 _Decider = Annotated[Asker, Depends(need("duplicate.decide", by_object=True))]
 KindName = Literal["camera", "organisation"]

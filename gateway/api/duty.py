@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Depends, Request, Response
 from pydantic import BaseModel, Field, model_validator
 
 from gateway.api.common import Language, ObjectId, Text, UnitCode, Wanted, within
 from gateway.api.households import MAX_CHANNELS, ChannelIn, ChannelOut, channel_out
+from gateway.api.router import api_router
 from gateway.door import Asker, allow, need, rooms
 from gateway.problems import documented
 from registry import audit
@@ -17,7 +18,7 @@ from registry.models import Contact
 from registry.on_duty import check_role, find_on_duty, on_duty, take_off_duty
 from registry.rights import Place
 
-router = APIRouter(prefix="/duty", tags=["duty"])
+router = api_router("/duty", tags=["duty"])
 Reader = Annotated[Asker, Depends(need("household.read", by_object=True))]
 Writer = Annotated[Asker, Depends(need("household.write", by_object=True))]
 

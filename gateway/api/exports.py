@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import Depends, Request
 from fastapi.responses import StreamingResponse
 from sqlalchemy import ColumnElement, Select, select
 
 from gateway.api.common import Language, within
 from gateway.api.records import act_of
+from gateway.api.router import api_router
 from gateway.door import Asker, need, rooms
 from gateway.problems import documented
 from registry import acts
@@ -20,7 +21,7 @@ from registry.importing.kinds import kind_named
 from registry.models import Site
 from registry.rights import Action, require, require_somewhere
 
-router = APIRouter(prefix="/exports", tags=["exports"])
+router = api_router("/exports", tags=["exports"])
 _Exporter = Annotated[Asker, Depends(need("register.export", by_object=True))]
 KindName = Literal["cameras", "camera-models", "organisations", "households", "detectors", "open-data"]
 _READ: Final[dict[str, Action]] = {

@@ -7,11 +7,12 @@ import json
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import Depends, Query, Request, Response
 from pydantic import BaseModel, Field
 from sqlalchemy import select
 
 from gateway.api.common import Wanted, at
+from gateway.api.router import api_router
 from gateway.door import Asker, need, rooms
 from gateway.problems import FieldError, ProblemError, documented
 from registry.fibre import answers, geojson, whole
@@ -23,7 +24,7 @@ from registry.fibre.sor import SorError
 from registry.fibre.values import PlantError
 from registry.printing.typeset import pdf
 
-router = APIRouter(prefix="/fibre", tags=["fibre"])
+router = api_router("/fibre", tags=["fibre"])
 _Reader = Annotated[Asker, Depends(need("fibre.read"))]
 _Writer = Annotated[Asker, Depends(need("fibre.write"))]
 Key = Annotated[str, Query(min_length=5, max_length=140, pattern=r"^[^\x00]+$", examples=["C12/47/A"])]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import Depends, Request
 from pydantic import BaseModel, Field
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from edge.wire.identity import new_id
 from gateway.api.common import ObjectId, Wanted, at
 from gateway.api.fibre import current, refused
+from gateway.api.router import api_router
 from gateway.door import Asker, need, rooms
 from gateway.fibre import works
 from gateway.problems import documented, wrong_field
@@ -23,7 +24,7 @@ from registry.fibre.store import load_losses
 from registry.fibre.values import PlantError, ServiceStatus
 from registry.sites import NoSuch
 
-router = APIRouter(prefix="/fibre", tags=["fibre"])
+router = api_router("/fibre", tags=["fibre"])
 _Reader = Annotated[Asker, Depends(need("fibre.read"))]
 _Writer = Annotated[Asker, Depends(need("fibre.write"))]
 _Announcer = Annotated[Asker, Depends(need("fibre.work"))]

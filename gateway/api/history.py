@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import Depends, Request
 from pydantic import BaseModel, Field
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -23,6 +23,7 @@ from gateway.api.common import (
     page_of,
 )
 from gateway.api.records import At, one, time_of
+from gateway.api.router import api_router
 from gateway.door import Asker, allow, need, rooms
 from gateway.problems import documented
 from registry import history, organisations
@@ -32,7 +33,7 @@ from registry.models import AuditEntry, Detector, DetectorModel, Household, Orga
 from registry.rights import EVERYWHERE, Action, Place, may
 from registry.sites import NoSuch, place_of_detector, place_of_site
 
-router = APIRouter(tags=["history"])
+router = api_router(tags=["history"])
 _Reader = Annotated[Asker, Depends(need("me.read", by_object=True))]
 _Auditor = Annotated[Asker, Depends(need("audit.read"))]
 KindName = Literal[

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import Depends, Request
 from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gateway.api.common import ObjectId, at
 from gateway.api.records import act_of
+from gateway.api.router import api_router
 from gateway.door import Asker, allow, need, rooms
 from gateway.problems import documented
 from registry.models import Household, Site
@@ -17,7 +18,7 @@ from registry.residents import service as residents
 from registry.rights import Place
 from registry.sites import NoSuch
 
-router = APIRouter(prefix="/households", tags=["households"])
+router = api_router("/households", tags=["households"])
 _Writer = Annotated[Asker, Depends(need("household.write", by_object=True))]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Depends, Request, Response
 from pydantic import BaseModel, Field, model_validator
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -30,6 +30,7 @@ from gateway.api.common import (
     within,
 )
 from gateway.api.records import matched, tag
+from gateway.api.router import api_router
 from gateway.door import Asker, allow, need, rooms
 from gateway.problems import documented
 from registry import audit
@@ -52,7 +53,7 @@ from registry.rights import Place
 from registry.sealed import Keyring
 from registry.sites import NoSuch
 
-router = APIRouter(prefix="/households", tags=["households"])
+router = api_router("/households", tags=["households"])
 _Reader = Annotated[Asker, Depends(need("household.read", by_object=True))]
 _Writer = Annotated[Asker, Depends(need("household.write", by_object=True))]
 _Opener = Annotated[Asker, Depends(need("household.open", by_object=True))]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import Depends, Query, Request, Response
 from pydantic import BaseModel, Field
 from sqlalchemy import select
 
@@ -22,6 +22,7 @@ from gateway.api.common import (
     encode_cursor,
 )
 from gateway.api.records import act_of
+from gateway.api.router import api_router
 from gateway.door import Asker, need, rooms
 from gateway.problems import FieldError, ProblemError, documented
 from registry.importing.bounds import FileRefused
@@ -46,7 +47,7 @@ from registry.importing.texts import text_of
 from registry.importing.undo import undo
 from registry.rights import Forbidden, require
 
-router = APIRouter(prefix="/imports", tags=["imports"])
+router = api_router("/imports", tags=["imports"])
 _Reader = Annotated[Asker, Depends(need("import.read", by_object=True))]
 _Writer = Annotated[Asker, Depends(need("import.write", by_object=True))]
 KindName = Literal["cameras", "camera-models", "organisations", "households", "detectors"]

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Depends, Request, Response
 from pydantic import Field
 
 from alerts.taking import MAX_NOTE
 from gateway import desk
 from gateway.api.common import ObjectId, Wanted, set_etag
 from gateway.api.incidents import IncidentOut, etag_of, incident_out
+from gateway.api.router import api_router
 from gateway.door import Asker, need, rooms
 from gateway.problems import documented
 
-router = APIRouter(prefix="/incidents", tags=["incidents"])
+router = api_router("/incidents", tags=["incidents"])
 _Taker = Annotated[Asker, Depends(need("incident.acknowledge", by_object=True))]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Depends, Request, Response
 from pydantic import BaseModel, Field
 
 from alerts.models import Incident
@@ -24,10 +24,11 @@ from gateway.api.common import (
     page_of,
     set_etag,
 )
+from gateway.api.router import api_router
 from gateway.door import Asker, allow, need, rooms
 from gateway.problems import ProblemError, documented
 
-router = APIRouter(prefix="/incidents", tags=["incidents"])
+router = api_router("/incidents", tags=["incidents"])
 _Reader = Annotated[Asker, Depends(need("incident.read", by_object=True))]
 State = Literal["opened", "acknowledged", "all_clear", "resolved"]
 Cause = Literal["real_fire", "cooking", "test", "fault", "unknown"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Depends, Request, Response
 from pydantic import BaseModel, Field
 from sqlalchemy import select
 
@@ -24,6 +24,7 @@ from gateway.api.common import (
     within,
 )
 from gateway.api.records import act_of, matched, one, tag
+from gateway.api.router import api_router
 from gateway.door import Asker, allow, need, rooms
 from gateway.problems import documented
 from registry import editing
@@ -33,7 +34,7 @@ from registry.inspections.models import Finding, Inspection
 from registry.inspections.workflow import TABLE, Move, Severity, State
 from registry.rights import Place
 
-router = APIRouter(tags=["inspections"])
+router = api_router(tags=["inspections"])
 _Reader = Annotated[Asker, Depends(need("inspection.read", by_object=True))]
 _Writer = Annotated[Asker, Depends(need("inspection.write", by_object=True))]
 _Fixer = Annotated[Asker, Depends(need("finding.fix", by_object=True))]

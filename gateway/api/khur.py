@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import Depends, Request
 from pydantic import BaseModel, Field
 
 from gateway.api.common import Wanted, at
 from gateway.api.records import act_of
+from gateway.api.router import api_router
 from gateway.door import Asker, need, rooms
 from gateway.problems import ProblemError, documented, wrong_field
 from registry.khur.client import Kind
 from registry.khur.lookup import NoAdapter, look_up
 
-router = APIRouter(prefix="/khur", tags=["khur"])
+router = api_router("/khur", tags=["khur"])
 _Asker = Annotated[Asker, Depends(need("khur.ask"))]
 _Reason = Annotated[str, Field(min_length=5, max_length=500, description="why; it is recorded")]
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Depends, Request, Response
 from pydantic import BaseModel, Field
 
 from gateway.api.common import ObjectId, Wanted, at
 from gateway.api.files import PDF, file_response
 from gateway.api.records import act_of
+from gateway.api.router import api_router
 from gateway.door import Asker, allow, need, rooms
 from gateway.problems import documented, wrong_field
 from registry.labels import service
@@ -18,7 +19,7 @@ from registry.labels.papers import DEFAULT_PAPER, PAPERS
 from registry.labels.sheet import sheet, sheet_data
 from registry.sites import NoSuch
 
-router = APIRouter(prefix="/labels", tags=["labels"])
+router = api_router("/labels", tags=["labels"])
 _Reader = Annotated[Asker, Depends(need("label.read", by_object=True))]
 _Printer = Annotated[Asker, Depends(need("label.print"))]
 _Paper = Annotated[str, Field(pattern=f"^({'|'.join(PAPERS).replace('.', '[.]')})$")]

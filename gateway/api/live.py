@@ -7,15 +7,16 @@ import json
 from collections.abc import AsyncIterator
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Query, Request
+from fastapi import Depends, Header, Query, Request
 from fastapi.responses import StreamingResponse
 
+from gateway.api.router import api_router
 from gateway.city import City
 from gateway.door import Asker, need
 from gateway.live import TOPICS, LiveEvent, Subscription
 from gateway.problems import documented, wrong_field
 
-router = APIRouter(tags=["live"])
+router = api_router(tags=["live"])
 
 #: A comment this often tells both ends and every proxy that the stream lives.
 PING_S = 15.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Depends, Request, Response
 from pydantic import BaseModel, Field
 from sqlalchemy import select
 
@@ -17,13 +17,14 @@ from gateway.api.common import (
     Wanted,
 )
 from gateway.api.records import act_of, matched, one, page, tag
+from gateway.api.router import api_router
 from gateway.door import Asker, need, rooms
 from gateway.problems import documented
 from registry import editing
 from registry.models import DetectorModel
 from registry.sites import Conflict, touch_model
 
-router = APIRouter(prefix="/models", tags=["models"])
+router = api_router("/models", tags=["models"])
 _Reader = Annotated[Asker, Depends(need("model.read", by_object=True))]
 _Writer = Annotated[Asker, Depends(need("model.write"))]
 ModelId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$", examples=["netvox-ra02a"])]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Depends, Request, Response
 from pydantic import BaseModel, Field
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -24,6 +24,7 @@ from gateway.api.common import (
     within_place,
 )
 from gateway.api.records import ReasonIn, act_of, add_endings, matched, one, page, tag
+from gateway.api.router import api_router
 from gateway.door import Asker, allow, need, rooms
 from gateway.problems import documented
 from registry import editing
@@ -32,7 +33,7 @@ from registry.models import Organisation
 from registry.organisations import OrganisationKind
 from registry.rights import Place
 
-router = APIRouter(prefix="/organisations", tags=["organisations"])
+router = api_router("/organisations", tags=["organisations"])
 _Reader = Annotated[Asker, Depends(need("organisation.read", by_object=True))]
 _Writer = Annotated[Asker, Depends(need("organisation.write", by_object=True))]
 _Opener = Annotated[Asker, Depends(need("organisation.open", by_object=True))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Depends, Request, Response
 from pydantic import BaseModel, Field
 from sqlalchemy import func, select
 
@@ -20,6 +20,7 @@ from gateway.api.common import (
     decode_cursor,
     page_of,
 )
+from gateway.api.router import api_router
 from gateway.api.session import Created
 from gateway.door import Asker, identity, need, rooms
 from gateway.problems import documented, wrong_field
@@ -28,7 +29,7 @@ from registry.models import ApiToken, Person, RoleGrant
 from registry.rights import GRANTABLE, check_roles
 from registry.sites import NoSuch
 
-router = APIRouter()
+router = api_router()
 _Roles = Annotated[list[str], Field(min_length=1, max_length=len(GRANTABLE), examples=[["duty"]])]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Depends, Request, Response
 from pydantic import BaseModel, Field
 
 from gateway.api.account import (
@@ -18,13 +18,14 @@ from gateway.api.account import (
     session_out,
 )
 from gateway.api.common import ObjectId, Wanted
+from gateway.api.router import api_router
 from gateway.door import Asker, need, rooms
 from gateway.problems import documented, wrong_field
 from registry.accounts.emergencies import Emergencies
 from registry.accounts.outside import OutsideAccounts
 from registry.rights import GRANTABLE, check_roles
 
-router = APIRouter(tags=["people"])
+router = api_router(tags=["people"])
 Reader = Annotated[Asker, Depends(need("person.read"))]
 Ruler = Annotated[Asker, Depends(need("person.write"))]
 _Reason = Annotated[str, Field(min_length=1, max_length=500)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import Depends, Request
 from pydantic import AwareDatetime, BaseModel, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -16,6 +16,7 @@ from alerts import drills, reachability, wishes
 from alerts.verification import send_code
 from edge.wire.clock import us_from_datetime
 from gateway.api.common import ObjectId, UnitCode, Wanted, at
+from gateway.api.router import api_router
 from gateway.door import Asker, Rooms, allow, need, rooms
 from gateway.problems import ProblemError, documented, wrong_field
 from registry import audit
@@ -23,7 +24,7 @@ from registry.models import Contact, ContactChannel, Household, Site
 from registry.rights import Action, Place
 from registry.sites import NoSuch
 
-router = APIRouter(tags=["reaching people"])
+router = api_router(tags=["reaching people"])
 Reader = Annotated[Asker, Depends(need("household.read", by_object=True))]
 Writer = Annotated[Asker, Depends(need("household.write", by_object=True))]
 _Hour = Annotated[int, Field(ge=0, le=23)]

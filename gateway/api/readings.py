@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import Depends, Query, Request
 from pydantic import AwareDatetime, BaseModel, Field
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -26,6 +26,7 @@ from gateway.api.common import (
     page_of,
     within,
 )
+from gateway.api.router import api_router
 from gateway.city import City
 from gateway.door import Asker, allow, need
 from gateway.models import LatestReading
@@ -34,7 +35,7 @@ from gateway.stores.base import MAX_ROWS, Rows, Steps, StoreMisconfigured, Store
 from registry.models import Detector, Household, Site
 from registry.sites import NoSuch, place_of_detector, place_of_site
 
-router = APIRouter(tags=["readings"])
+router = api_router(tags=["readings"])
 
 #: Without ``from`` a question is about the last hour, without ``to`` about all that came since.
 DEFAULT_SPAN_US = 3600 * US_PER_S

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Depends, Request, Response
 from pydantic import BaseModel, Field
 from sqlalchemy import func, select
 
@@ -28,6 +28,7 @@ from gateway.api.common import (
     within,
 )
 from gateway.api.records import act_of, matched, one, tag
+from gateway.api.router import api_router
 from gateway.door import Asker, allow, need, rooms
 from gateway.problems import documented
 from registry.acts import Act, day_of
@@ -37,7 +38,7 @@ from registry.requests.models import CityRequest
 from registry.requests.workflow import Channel, Kind, State, Subject, answer_days
 from registry.rights import Place, may
 
-router = APIRouter(prefix="/requests", tags=["requests"])
+router = api_router("/requests", tags=["requests"])
 _Anybody = Annotated[Asker, Depends(need("request.send"))]
 _Reader = Annotated[Asker, Depends(need("request.read", by_object=True))]
 _Writer = Annotated[Asker, Depends(need("request.write", by_object=True))]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import Depends, Query, Request, Response
 from pydantic import BaseModel, Field
 from sqlalchemy import ColumnElement
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gateway.api.common import ObjectId, Wanted, at
+from gateway.api.router import api_router
 from gateway.door import Asker, need, rooms
 from gateway.problems import documented, wrong_field
 from registry.search.find import (
@@ -24,8 +25,8 @@ from registry.search.find import (
 from registry.search.models import SavedView
 from registry.search.views import forget, keep, view, views_of
 
-router = APIRouter(prefix="/search", tags=["search"])
-views = APIRouter(prefix="/views", tags=["search"])
+router = api_router("/search", tags=["search"])
+views = api_router("/views", tags=["search"])
 _Searcher = Annotated[Asker, Depends(need("search.read", by_object=True))]
 _Keeper = Annotated[Asker, Depends(need("view.write", by_object=True))]
 _KIND = "|".join(KINDS)

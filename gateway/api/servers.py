@@ -6,13 +6,14 @@ from datetime import date, datetime
 from functools import partial
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import Depends, Query, Request
 from pydantic import AwareDatetime, BaseModel, Field
 
 from gateway.api.common import ObjectId, UnitCode, Wanted, at
 from gateway.api.files import Mnt
 from gateway.api.records import act_of, one
 from gateway.api.resource import Fields, Resource, add
+from gateway.api.router import api_router
 from gateway.door import Asker, Rooms, allow, need, rooms
 from gateway.problems import documented
 from registry.acts import record
@@ -20,7 +21,7 @@ from registry.rights import Place
 from registry.servers import rules, service
 from registry.servers.models import Licence, Maintenance, Rack, Server, Software
 
-router = APIRouter(tags=["servers"])
+router = api_router(tags=["servers"])
 _Reader = Annotated[Asker, Depends(need("server.read", by_object=True))]
 _Everywhere = Annotated[Asker, Depends(need("server.read"))]
 _Writer = Annotated[Asker, Depends(need("server.write", by_object=True))]

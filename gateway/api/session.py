@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Depends, Request, Response
 from pydantic import BaseModel, Field
 
 from edge.wire.clock import rfc3339
 from gateway import session_cookie
 from gateway.api.common import Wanted
+from gateway.api.router import api_router
 from gateway.door import Asker, identity, need, origin_of
 from gateway.problems import documented
 from registry.identity import Known
 from registry.rights import ACTIONS, may_somewhere
 
-router = APIRouter(tags=["session"])
+router = api_router(tags=["session"])
 
 _Login = Annotated[str, Field(min_length=1, max_length=100, examples=["bat.office"])]
 _Password = Annotated[str, Field(min_length=1, max_length=256, repr=False)]

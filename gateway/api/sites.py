@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Depends, Request, Response
 from pydantic import BaseModel, Field
 from sqlalchemy import select
 
@@ -26,6 +26,7 @@ from gateway.api.common import (
     within,
 )
 from gateway.api.records import act_of, matched, one, tag
+from gateway.api.router import api_router
 from gateway.door import Asker, allow, need, rooms
 from gateway.models import SiteState
 from gateway.problems import documented
@@ -34,7 +35,7 @@ from registry.models import Site
 from registry.rights import Place
 from registry.sites import create_site, place_of_site, site_config, touch_site
 
-router = APIRouter(prefix="/sites", tags=["sites"])
+router = api_router("/sites", tags=["sites"])
 _Reader = Annotated[Asker, Depends(need("site.read", by_object=True))]
 _Writer = Annotated[Asker, Depends(need("site.write", by_object=True))]
 

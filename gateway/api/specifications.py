@@ -6,7 +6,7 @@ import asyncio
 from datetime import date
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import Depends, Query, Request, Response
 from pydantic import BaseModel, Field
 from sqlalchemy import select
 
@@ -26,6 +26,7 @@ from gateway.api.common import (
 )
 from gateway.api.files import PDF, Mnt, file_response
 from gateway.api.records import act_of, matched, tag
+from gateway.api.router import api_router
 from gateway.door import Asker, Rooms, allow, need, rooms
 from gateway.problems import documented
 from registry.files import EXPECTED, FileStore
@@ -43,7 +44,7 @@ from registry.specifications.workflow import TABLE, Move, State
 from registry.steps import actions_from
 from registry.values import FUNDING_SOURCES
 
-router = APIRouter(prefix="/specifications", tags=["specifications"])
+router = api_router("/specifications", tags=["specifications"])
 _Reader = Annotated[Asker, Depends(need("specification.read", by_object=True))]
 _Writer = Annotated[Asker, Depends(need("specification.write", by_object=True))]
 _Commenter = Annotated[Asker, Depends(need("specification.comment", by_object=True))]

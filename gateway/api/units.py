@@ -6,10 +6,11 @@ from datetime import date
 from typing import Any, Final
 
 import msgspec
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Depends, Request, Response
 from pydantic import BaseModel, Field
 
 from gateway.api.common import Latitude, Longitude, UnitCode
+from gateway.api.router import api_router
 from gateway.door import need, rooms
 from gateway.problems import documented
 from registry.acts import day_of
@@ -17,7 +18,7 @@ from registry.boundaries import shipped_units, suggest_units, units_on
 from registry.models import AdministrativeUnit, UnitBoundary
 from registry.sites import NoSuch
 
-router = APIRouter(prefix="/units", tags=["units"])
+router = api_router("/units", tags=["units"])
 _GEOJSON: Final = "application/geo+json"
 _OUTLINE: Final[dict[int | str, dict[str, Any]]] = {
     200: {"description": "a GeoJSON Feature with its `attribution`", "content": {_GEOJSON: {}}}
