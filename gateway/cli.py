@@ -16,10 +16,9 @@ from alerts.dryrun import PolicyError
 from alerts.settings import SettingsError as AlertSettingsError
 from alerts.settings import load_settings as load_alert_settings
 from edge.wire.clock import clock_from_text
-from gateway.schema import SchemaError
 from gateway.settings import SettingsError, load_settings
 from registry.accounts.breached import BreachListError
-from registry.db import DatabaseUnavailable
+from registry.db import DatabaseUnavailable, SchemaError
 from registry.sealed import KeyringError
 
 app = typer.Typer(no_args_is_help=True)
@@ -45,9 +44,6 @@ def serve(
     influx_bucket: Annotated[str | None, typer.Option(help="bucket or database")] = None,
 ) -> None:
     """Take in, keep, show and tell, until Ctrl-C or SIGTERM."""
-    from gateway.serve import PortTaken, Started
-    from gateway.serve import serve as run
-
     try:
         settings = load_settings(
             config,
@@ -66,6 +62,8 @@ def serve(
         clock_from_text(os.environ.get("UTAA_CLOCK"))
     except ValueError as error:
         _fail(f"environment: {error}", _WRONG_SETTINGS)
+    from gateway.serve import PortTaken, Started  # seconds of imports: only with right settings
+    from gateway.serve import serve as run
 
     def started(what: Started) -> None:
         typer.echo(f"utaa gateway: {what.url}")

@@ -38,17 +38,13 @@ import registry.search.models
 import registry.servers.models
 import registry.specifications.models  # noqa: F401
 from registry.boundaries import enter_shipped_units
-from registry.db import Database
+from registry.db import Database, SchemaError
 from registry.search.reindex import reindex
 from registry.shipped import enter_shipped_models
 
 _FOLDER: Final = Path(__file__).parent / "migrations"
 #: PostgreSQL's advisory lock while tables change; an arbitrary number of ours.
 _LOCK: Final = 7_561_776_102
-
-
-class SchemaError(Exception):
-    """The database's tables are not ours to change; the text says why and what to do."""
 
 
 def config_of(connection: Connection | None = None) -> Config:

@@ -45,6 +45,10 @@ class DatabaseUnavailable(Exception):
     """The database does not answer; the text names it without its password."""
 
 
+class SchemaError(Exception):
+    """The database's tables are not ours to change; the text says why and what to do."""
+
+
 def async_url(url: str) -> str:
     """``sqlite:///FILE`` or ``postgresql://…`` with the driver this program uses.
 

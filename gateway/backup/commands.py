@@ -15,9 +15,8 @@ from pyrage import x25519
 
 from gateway.backup.archive import ArchiveError, identity_of, recipient_of
 from gateway.backup.journey import Manifest, RestoreError, bring_back, inspect, take
-from gateway.schema import SchemaError
 from gateway.settings import GatewaySettings, SettingsError, load_settings
-from registry.db import DatabaseUnavailable
+from registry.db import DatabaseUnavailable, SchemaError
 
 app = typer.Typer(
     no_args_is_help=True,
