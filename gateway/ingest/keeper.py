@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 
 import structlog
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from edge.wire.identity import new_id
 from gateway import leases
@@ -63,7 +64,10 @@ class LatestKeeper:
 
     async def _promise(self, since: Position) -> None:
         async with self._city.database.write() as session:
-            await leases.hold(session, self._name, self._holder, self._city.clock, dict(since))
+            await self._hold(session, since)
+
+    async def _hold(self, session: AsyncSession, since: Position) -> None:
+        await leases.hold(session, self._name, self._holder, self._city.clock, dict(since))
         self._renew_at_s = time.monotonic() + leases.RENEW_S
 
     @contextmanager
@@ -116,10 +120,12 @@ class LatestKeeper:
                 try:
                     async with self._city.database.write() as session:
                         await upsert_latest(session, rows)
+                        if start + ROWS_PER_TRANSACTION >= len(due):
+                            await self._hold(session, since)
                 except BaseException:
                     self._board.give_back(part)
                     raise
-            if len(due) or time.monotonic() >= self._renew_at_s:
+            if not len(due) and time.monotonic() >= self._renew_at_s:
                 await self._promise(since)
             self._board.tidy()
 

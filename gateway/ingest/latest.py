@@ -8,13 +8,16 @@ time would otherwise go into describing rows, not into writing them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from itertools import repeat
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from edge.wire.clock import rfc3339
+from edge.wire.frames import MAX_READINGS
 from edge.wire.readings import flag_names
 from edge.wire.units import QUANTITY_NAMES
 from gateway.stores.base import I64, FrameColumns
@@ -25,17 +28,20 @@ COLUMNS: tuple[str, ...] = (
 )  # fmt: skip
 _TYPES = ("text", "text", "bigint", "integer", "integer", *("float8" for _ in QUANTITY_NAMES))
 LatestRow = tuple[Any, ...]
+#: The index of a frame with one reading of each detector, in the table's order.
+_COUNTING = np.arange(MAX_READINGS, dtype=np.uint16)
 
+_KEYS = len(COLUMNS) - len(QUANTITY_NAMES)
 _INTO = f"INSERT INTO latest_reading ({', '.join(COLUMNS)})"
 _NEWER = (
-    " ON CONFLICT (detector_id) DO UPDATE SET "
-    + ", ".join(f"{name} = excluded.{name}" for name in COLUMNS[2:])
-    + " WHERE excluded.time_us >= latest_reading.time_us"
-    " AND excluded.site_id = latest_reading.site_id"
+    " WHERE excluded.time_us >= latest_reading.time_us AND excluded.site_id = latest_reading.site_id"
 )
-_SQLITE = f"{_INTO} VALUES ({', '.join('?' for _ in COLUMNS)}){_NEWER}"
 _ARRAYS = ", ".join(f"${number}::{kind}[]" for number, kind in enumerate(_TYPES, 1))
-_POSTGRESQL = f"{_INTO} SELECT * FROM unnest({_ARRAYS}){_NEWER}"  # noqa: S608  # our own names
+_UPDATED = ", ".join(f"{name} = excluded.{name}" for name in COLUMNS[2:])
+_POSTGRESQL = (
+    f"{_INTO} SELECT * FROM unnest({_ARRAYS})"  # noqa: S608  # our own names
+    f" ON CONFLICT (detector_id) DO UPDATE SET {_UPDATED}{_NEWER}"
+)
 
 
 def newest(frames: Sequence[FrameColumns]) -> list[LatestRow]:
@@ -69,6 +75,10 @@ def _newest_of(frame: FrameColumns) -> list[LatestRow]:
 
 def newest_rows(frame: FrameColumns) -> I64:
     """The row of each detector's newest reading; of equal times the last."""
+    if len(frame.detectors) == len(frame.index) and np.array_equal(
+        frame.index, _COUNTING[: len(frame.index)]
+    ):
+        return np.arange(len(frame.index))
     if len(frame.detectors) == 1:
         return np.array([len(frame.times) - 1 - int(np.argmax(frame.times[::-1]))])
     order = np.argsort(frame.times, kind="stable")
@@ -89,9 +99,30 @@ async def upsert_latest(session: AsyncSession, rows: Sequence[LatestRow]) -> Non
         return
     connection = await session.connection()
     if session.get_bind().dialect.name == "postgresql":
-        await connection.exec_driver_sql(_POSTGRESQL, tuple(map(list, zip(*rows, strict=True))))
+        # in order of id: two processes that lock the same rows wait for each other, not in a circle
+        columns = tuple(map(list, zip(*sorted(rows, key=itemgetter(0)), strict=True)))
+        await connection.exec_driver_sql(_POSTGRESQL, columns)
     else:
-        await connection.exec_driver_sql(_SQLITE, list(rows))
+        bound = [*range(_KEYS), *_stated_columns(rows)]
+        statement = _sqlite(tuple(bound))
+        await connection.exec_driver_sql(statement, list(map(itemgetter(*bound), rows)))
+
+
+def _stated_columns(rows: Sequence[LatestRow]) -> list[int]:
+    """Places of the quantities that some row states: most sites measure a few of all."""
+    return [at for at in range(_KEYS, len(COLUMNS)) if any(row[at] is not None for row in rows)]
+
+
+@cache
+def _sqlite(bound: tuple[int, ...]) -> str:
+    """The statement with a bound value for these columns and NULL for the others, which is cheaper."""
+    given = ", ".join("?" if at in bound else "NULL" for at in range(len(COLUMNS)))
+    updated = ", ".join(
+        f"{name} = excluded.{name}" if at in bound else f"{name} = NULL"
+        for at, name in enumerate(COLUMNS)
+        if at > 1
+    )
+    return f"{_INTO} VALUES ({given}) ON CONFLICT (detector_id) DO UPDATE SET {updated}{_NEWER}"
 
 
 def described(row: LatestRow) -> dict[str, Any]:

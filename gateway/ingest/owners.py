@@ -17,6 +17,7 @@ from sqlalchemy import func, select
 from gateway.city import City
 from gateway.ingest.patience import is_outage
 from gateway.ingest.sites import ensure_site
+from gateway.ingest.tables import PerTable
 from gateway.stores.base import FrameColumns
 from registry.models import Detector, Site
 
@@ -38,6 +39,8 @@ class Owners:
         self._sites: set[str] = set()
         self._of: dict[str, str] = {}
         self._unknown: set[str] = set()
+        #: the site that all of a table's detectors are known to belong to
+        self._whole: PerTable[str] = PerTable()
         self._ask_again_at_s = time.monotonic() + _UNKNOWN_FOR_S
         self._read_all = False
 
@@ -50,12 +53,14 @@ class Owners:
         if len(self._of) + len(self._unknown) > _MAX_REMEMBERED:
             self._of.clear()
             self._unknown.clear()
+            self._whole.clear()
         sites: set[str] = set()
         # one by one: a difference of the whole sets would walk through the city at every batch
         detectors: set[str] = set()
         for frame in frames:
             sites.add(frame.site)
-            detectors.update(one for one in frame.detectors if one not in self._of)
+            if self._whole.get(frame.detectors) is None:
+                detectors.update(one for one in frame.detectors if one not in self._of)
         await self._learn_sites(sorted(sites - self._sites))
         await self._learn_detectors(sorted(detectors - self._unknown))
 
@@ -110,9 +115,14 @@ class Owners:
 
     def wrong(self, frame: FrameColumns) -> str | None:
         """A detector in the frame that belongs to another site, if there is one."""
-        for detector in frame.detectors:
-            if self._of.get(detector, frame.site) != frame.site:
+        if self._whole.get(frame.detectors) == frame.site:
+            return None
+        owners = [self._of.get(detector) for detector in frame.detectors]
+        for detector, owner in zip(frame.detectors, owners, strict=True):
+            if owner is not None and owner != frame.site:
                 return detector
+        if None not in owners:
+            self._whole.put(frame.detectors, frame.site)
         return None
 
 

@@ -15,7 +15,6 @@ Several processes may write to one folder; SQLite's own locks order them. A writ
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import sqlite3
 import zlib
 from collections import OrderedDict
@@ -53,6 +52,8 @@ _MAX_OPEN_DAYS = 8
 _READER_THREADS = 2
 #: Blocks read at a time when somebody catches up: some MB once unpacked.
 _BLOCKS_AT_ONCE = 500
+#: Names in one question; below SQLite's limit of bound values.
+_NAMES_AT_ONCE = 500
 #: How long one process waits for another that writes to the same day.
 _BUSY_TIMEOUT_S = 30.0
 #: The write-ahead log is folded back after this many pages (8 KiB each): 64 MiB.
@@ -87,9 +88,9 @@ class _Day:
 
 
 class _Table(NamedTuple):
-    """Detectors as a frame names them, by a digest of their names, and their numbers."""
+    """Detectors as a frame names them, and their numbers."""
 
-    digest: bytes
+    names: Sequence[str]
     numbers: U32
     #: all of them are entered as members of the source
     entered: bool
@@ -345,22 +346,25 @@ def _block(frame: FrameColumns, table: Any, mask: np.ndarray[Any, Any] | None) -
 
 def _table(day: _Day, source: int, names: Sequence[str]) -> _Table:
     """The numbers of these detectors, remembered for the source's next frame."""
-    digest = hashlib.blake2b("\0".join(names).encode(), digest_size=16).digest()
     known = day.tables.get(source)
-    if known is None or known.digest != digest:
-        known = _Table(digest, np.array(_detector_numbers(day, names), np.uint32), False)
+    if known is None or (known.names is not names and known.names != names):
+        known = _Table(names, np.array(_detector_numbers(day, names), np.uint32), False)
         day.tables[source] = known
     return known
 
 
 def _detector_numbers(day: _Day, names: Sequence[str]) -> list[int]:
     known = day.detectors
-    for name in names:
-        if name not in known:
-            day.connection.execute("INSERT OR IGNORE INTO detector (id) VALUES (?)", (name,))
-            (known[name],) = day.connection.execute(
-                "SELECT no FROM detector WHERE id = ?", (name,)
-            ).fetchone()
+    fresh = [name for name in names if name not in known]
+    if fresh:
+        database = day.connection
+        database.executemany("INSERT OR IGNORE INTO detector (id) VALUES (?)", zip(fresh, strict=True))
+        for start in range(0, len(fresh), _NAMES_AT_ONCE):
+            part = fresh[start : start + _NAMES_AT_ONCE]
+            marks = ", ".join("?" * len(part))
+            known.update(
+                database.execute(f"SELECT id, no FROM detector WHERE id IN ({marks})", part)  # noqa: S608
+            )
     return [known[name] for name in names]
 
 
