@@ -1,4 +1,4 @@
-"""``utaa demo``, ``utaa up`` and ``utaa doctor``: the commands that belong to no single room."""
+"""``utaa demo``, ``up``, ``doctor`` and ``gallery``: the commands that belong to no single room."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ def mount(app: typer.Typer) -> None:
     app.command()(demo)
     app.command()(up)
     app.command()(doctor)
+    app.command()(gallery)
 
 
 def demo(
@@ -185,6 +186,26 @@ def doctor(
         show(report)
     if not report["well"]:
         raise typer.Exit(1)
+
+
+def gallery(
+    to: Annotated[Path, typer.Option(help="The file that is written.")] = Path("build/gallery.html"),
+    language: Annotated[str, typer.Option(help="mn or en.")] = "mn",
+) -> None:
+    """One page with every list of the pages empty, loading, failed, forbidden, too long and old.
+
+    For those who draw the pages and those who translate them; it opens without a server.
+    """
+    from edge.wire.clock import SystemClock
+    from gateway.web.gallery import gallery as page
+    from gateway.web.words import LANGUAGES
+
+    if language not in LANGUAGES:
+        typer.echo(f"utaa: --language {language}: expected {' or '.join(LANGUAGES)}", err=True)
+        raise typer.Exit(2)
+    to.parent.mkdir(parents=True, exist_ok=True)
+    to.write_text(page(language, SystemClock().now_us()), encoding="utf-8")
+    typer.echo(to)
 
 
 def _quiet() -> None:

@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from gateway.api.camera_maps import GEOJSON, box_of
 from gateway.api.cameras import chosen
 from gateway.door import Asker, need, rooms
+from gateway.web.kept import kept
 from gateway.web.words import ZONE
 from registry.boundaries import units_on
 from registry.cameras.models import Camera
@@ -36,6 +37,10 @@ _CELLS_ACROSS: Final = 16
 _MAX_ZOOM: Final = 20
 #: At this zoom cameras stand apart on any screen.
 _SINGLE_ZOOM: Final = 17
+#: Up to this zoom clusters are reckoned for the whole city at once and kept so long; closer in, the
+#: screen holds few cameras.
+_WHOLE_ZOOM: Final = 13
+_CLUSTERS_S: Final = 15.0
 _FAULTY: Final = ("faulty",)
 Box = Annotated[str, Query(max_length=120, pattern=r"^-?[0-9.]+(,-?[0-9.]+){3}$")]
 
@@ -68,11 +73,15 @@ async def cameras(
     async with rooms(request).database.read() as session:
         few = zoom >= _SINGLE_ZOOM or await _at_most(session, inside, SINGLES)
         limit = SINGLES if few and zoom < _SINGLE_ZOOM else 5000
-        features = (
-            await _singles(session, inside, limit)
-            if few
-            else await _clusters(session, inside, cell_deg(zoom))
-        )
+        if few:
+            features = await _singles(session, inside, limit)
+        elif zoom <= _WHOLE_ZOOM:
+            filters = (unit, organisation, state)
+            features = _on_screen(
+                await _of_city(request, session, asker, filters, cell_deg(zoom)), box_of(bbox)
+            )
+        else:
+            features = await _clusters(session, inside, cell_deg(zoom))
     found = {"type": "FeatureCollection", "clustered": not few, "features": features}
     return Response(msgspec.json.encode(found), media_type=GEOJSON)
 
@@ -86,6 +95,26 @@ def cell_deg(zoom: int) -> float:
 async def _at_most(session: AsyncSession, inside: Any, count: int) -> bool:
     some = inside.with_only_columns(Camera.id).limit(count + 1).subquery()
     return (await session.scalar(select(func.count()).select_from(some)) or 0) <= count
+
+
+async def _of_city(
+    request: Request, session: AsyncSession, asker: Asker, filters: tuple[str | None, ...], cell: float
+) -> list[dict[str, Any]]:
+    """The clusters of all that somebody may see, reckoned once for everybody who sees as much."""
+    unit, organisation, state = filters
+    seen = chosen(asker, unit=unit, organisation=organisation, state=state)
+    placed = seen.where(Camera.lat.is_not(None), Camera.lon.is_not(None))
+    return await kept(request).get(
+        ("clusters", asker.reach, filters, cell), _CLUSTERS_S, lambda: _clusters(session, placed, cell)
+    )
+
+
+def _on_screen(
+    features: list[dict[str, Any]], box: tuple[float, float, float, float]
+) -> list[dict[str, Any]]:
+    west, south, east, north = box
+    places = ((one, one["geometry"]["coordinates"]) for one in features)
+    return [one for one, (lon, lat) in places if west <= lon <= east and south <= lat <= north]
 
 
 async def _singles(session: AsyncSession, inside: Any, limit: int) -> list[dict[str, Any]]:

@@ -17,6 +17,7 @@ from starlette.responses import HTMLResponse
 from gateway.city import City
 from gateway.door import Asker
 from gateway.veil import veiled
+from gateway.web.listing import LISTS
 from gateway.web.words import DEFAULT_LANGUAGE, LANGUAGES, Words, words_for
 from registry.rights import Action, may_somewhere
 
@@ -30,8 +31,12 @@ _templates = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+_templates.globals["LISTS"] = LISTS
+STATIC: Final = _FOLDER / "static"
 #: Scripts and styles of other makers, copied here by ``scripts/assets``.
-VENDOR: Final = _FOLDER / "static" / "vendor"
+VENDOR: Final = STATIC / "vendor"
+#: A moment is said with its day where it is not today's; this long ago nothing is today's.
+_DAY_US: Final = 24 * 3600 * 1_000_000
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,7 @@ NAVIGATION: Final[tuple[Room, ...]] = (
     Room("/", "Now", "incident.read"),
     Room("/desk", "Duty desk", "incident.acknowledge"),
     Room("/cameras", "Cameras", "camera.read"),
+    Room("/households", "Homes", "household.read"),
     Room("/works", "Works", "inspection.read"),
     Room("/specifications", "Specifications", "specification.read"),
     Room("/fibre", "Fibre plant", "fibre.read"),
@@ -77,6 +83,11 @@ def rooms_of(asker: Asker) -> list[Room]:
     return [room for room in NAVIGATION if may_somewhere(asker.actor, room.action)]
 
 
+def rendered(template: str, **values: Any) -> str:
+    """A template without a visitor."""
+    return _templates.get_template(template).render(**values)
+
+
 def page_of(
     template: str,
     request: Request,
@@ -89,14 +100,16 @@ def page_of(
     """A page in the visitor's language. A plain one is for people who never sign in.
 
     Every template has ``words``, ``signed_in``, ``csrf``, ``plain``, ``rooms``, ``here`` (the path),
-    ``other_language`` (this very address in the other language) and ``vendor`` (whether the packages
-    of other makers are installed).
+    ``shown_at`` (when somebody signed in was shown this), ``other_language`` (this very address in the
+    other language) and ``vendor`` (whether the packages of other makers are installed).
     """
-    words = words_of(request)
+    words, signed_in = words_of(request), asker.known is not None
+    now_us = city_of(request).clock.now_us() if signed_in else 0
     other = "en" if words.language == "mn" else "mn"
     html = _templates.get_template(template).render(
         words=words,
-        signed_in=asker.known is not None,
+        signed_in=signed_in,
+        shown_at=words.moment(now_us, now_us - _DAY_US) if signed_in else "",
         csrf=veiled(asker.known.csrf) if asker.known and asker.known.csrf else "",
         plain=plain,
         rooms=[] if plain else rooms_of(asker),

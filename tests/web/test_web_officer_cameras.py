@@ -55,7 +55,7 @@ async def test_the_list_is_filtered_by_its_address_and_found_in_any_spelling(web
     window = (await web.browser.get("/cameras?bbox=106.8,47.8,107,48")).text
     assert "DK-1" in window and "DK-2" not in window
     none = (await web.browser.get("/cameras?q=zzzz")).text
-    assert MN("No camera fits the filter.") in none
+    assert MN("Nothing fits the filter.") in none
     part = await web.browser.get("/cameras?state=faulty", headers={"HX-Request": "true"})
     assert "<html" not in part.text and "DK-2" in part.text
 

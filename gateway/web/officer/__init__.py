@@ -1,4 +1,4 @@
-"""The city officer's pages: cameras, imports, specifications, fibre, audit, reports, works, requests.
+"""The city officer's pages: cameras, homes, imports, specifications, fibre, audit, reports, works.
 
 Each module is one room of the office: it parses an address or a form, makes one call to a service and
 renders a template of ``templates/officer``. Rights and records are those of the API.
@@ -15,6 +15,7 @@ from gateway.web.officer import (
     cameras,
     detectors,
     fibre,
+    households,
     imports,
     reports,
     requests,
@@ -25,6 +26,6 @@ from gateway.web.officer import (
 
 def routers() -> list[APIRouter]:
     """Every router of these pages; an address with a fixed word before one with an id."""
-    rooms = (cameras, camera_form, camera_record, detectors, imports, specifications, fibre, audit,
-             reports, works, requests)  # fmt: skip
+    rooms = (cameras, camera_form, camera_record, detectors, households, imports, specifications, fibre,
+             audit, reports, works, requests)  # fmt: skip
     return [room.router for room in rooms]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import RedirectResponse
 from sqlalchemy import Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import load_only
 
 from gateway.api.cameras import chosen
 from gateway.api.common import Cursor, ObjectId, UnitCode
@@ -17,7 +17,8 @@ from gateway.api.search import Box, Words, narrowed
 from gateway.door import Asker, need, rooms
 from gateway.web.forms import typed
 from gateway.web.guard import PageRoute
-from gateway.web.officer.lists import address, organisations, tiles, units, view_on
+from gateway.web.kept import kept
+from gateway.web.officer.lists import address, known_units, organisations, tiles, view_on
 from gateway.web.page import page_of, words_of
 from registry.cameras.life import STATES, CameraState
 from registry.cameras.models import Camera
@@ -32,11 +33,14 @@ ROWS: Final = 50
 COUNTED: Final = 1_000
 #: A list's extent is reckoned anew after this long; a map opens on it.
 _EXTENT_S: Final = 60.0
-_MAX_EXTENTS: Final = 200
 #: A saved list belongs to this one.
 _KIND: Final = "cameras"
 _FILTERS: Final = ("q", "state", "unit", "organisation", "bbox")
-_EMPTY: Final = {"state": "", "unit": "", "organisation": "", "q": "", "bbox": "", "cursor": ""}
+#: What a row shows; a camera has five times as many columns.
+_SHOWN: Final = (
+    Camera.id, Camera.number, Camera.name, Camera.place, Camera.state, Camera.unit_code, Camera.lat,
+    Camera.lon, Camera.sort_key,
+)  # fmt: skip
 
 
 @router.get("")
@@ -54,9 +58,11 @@ async def list_page(
     filters = {name: request.query_params.get(name, "") for name in _FILTERS}
     query = chosen(asker, unit=unit, organisation=organisation, state=state)
     words = words_of(request)
+    places = await known_units(request, words)
     async with rooms(request).database.read() as session:
         query = query.where(*await narrowed(session, Camera, q=q, bbox=bbox, polygon=None))
-        listed = await page(session, query, [Camera.sort_key, Camera.id], limit=ROWS, cursor=cursor)
+        shown = query.options(load_only(*_SHOWN))
+        listed = await page(session, shown, [Camera.sort_key, Camera.id], limit=ROWS, cursor=cursor)
         count = await _counted(session, query)
         whole = "HX-Request" not in request.headers
         around = await _around(session, request, asker, query, filters, bbox) if whole else {}
@@ -65,18 +71,13 @@ async def list_page(
         rows=listed.rows, count=count, counted=COUNTED, filters=filters, states=STATES,
         next=address("/cameras", filters, cursor=listed.next) if listed.next else None,
         first=address("/cameras", filters) if cursor else None,
-        names=dict(around.get("units", ())) if whole else dict(await _names(request)),
+        names=dict(places),
         without={name: address("/cameras", filters, **{name: ""}) for name in _FILTERS},
         map_words={state: words.of("camera state", state) for state in STATES},
         features=address("/map/cameras", {n: v for n, v in filters.items() if n not in ("q", "bbox")}),
-        may_write=may_somewhere(asker.actor, "camera.write"),
+        may_write=may_somewhere(asker.actor, "camera.write"), units=places,
         may_export=may_somewhere(asker.actor, "register.export"), **around,
     )  # fmt: skip
-
-
-async def _names(request: Request) -> list[tuple[str, str]]:
-    async with rooms(request).database.read() as session:
-        return await units(session, words_of(request))
 
 
 async def _counted(session: AsyncSession, query: Select[Any]) -> int:
@@ -90,7 +91,6 @@ async def _around(
 ) -> dict[str, Any]:  # fmt: skip
     views = await views_of(session, asker.actor) if may_somewhere(asker.actor, "view.write") else []
     return {
-        "units": await units(session, words_of(request)),
         "organisations": await organisations(session),
         "views": [(row, address("/cameras", row.filters)) for row in views if row.kind == _KIND],
         "view": _view_of_box(bbox) or await _extent(session, request, asker, query, filters),
@@ -109,21 +109,14 @@ async def _extent(
     session: AsyncSession, request: Request, asker: Asker, query: Select[Any], filters: dict[str, str]
 ) -> str:
     """Where the listed cameras lie; kept for a while, since it is over all of them."""
-    state = request.app.state
-    if not hasattr(state, "camera_extents"):
-        state.camera_extents = {}
-    kept: dict[Any, tuple[float, str]] = state.camera_extents
-    key = (asker.reach, *filters.values())
-    if (known := kept.get(key)) and time.monotonic() - known[0] < _EXTENT_S:
-        return known[1]
     columns = (func.min(Camera.lon), func.min(Camera.lat), func.max(Camera.lon), func.max(Camera.lat))
-    found = (await session.execute(query.with_only_columns(*columns))).one()
-    corners = [float(edge) for edge in found if edge is not None]
-    view = view_on(*corners) if len(corners) == len(columns) else ""
-    if len(kept) >= _MAX_EXTENTS:
-        kept.clear()
-    kept[key] = (time.monotonic(), view)
-    return view
+
+    async def read() -> str:
+        found = (await session.execute(query.with_only_columns(*columns))).one()
+        corners = [float(edge) for edge in found if edge is not None]
+        return view_on(*corners) if len(corners) == len(columns) else ""
+
+    return await kept(request).get(("extent", asker.reach, *filters.values()), _EXTENT_S, read)
 
 
 @router.post("/views")

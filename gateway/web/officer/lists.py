@@ -12,12 +12,16 @@ from fastapi import Request
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from gateway.door import rooms
+from gateway.web.kept import kept
 from gateway.web.words import ZONE, Words
 from registry.boundaries import units_on
 from registry.models import Organisation, Person
 
 #: Organisations in a choice; a city has some hundreds.
 _MAX_ORGANISATIONS: Final = 2_000
+#: Names of districts and khoroos are read anew after this long; they change once in years.
+_UNITS_S: Final = 30.0
 
 
 def address(path: str, filters: Mapping[str, Any], **changed: Any) -> str:
@@ -37,6 +41,16 @@ async def units(session: AsyncSession, words: Words) -> list[tuple[str, str]]:
     """(code, name) of today's districts and khoroos, for a choice."""
     found = await units_on(session, datetime.now(ZONE).date())
     return [(unit.code, unit.name_mn if words.language == "mn" else unit.name_en) for unit in found]
+
+
+async def known_units(request: Request, words: Words) -> list[tuple[str, str]]:
+    """``units`` of at most ``_UNITS_S`` ago: every look at a list needs their names."""
+
+    async def read() -> list[tuple[str, str]]:
+        async with rooms(request).database.read() as session:
+            return await units(session, words)
+
+    return await kept(request).get(("units", words.language), _UNITS_S, read)
 
 
 async def logins(session: AsyncSession, ids: set[str]) -> dict[str, str]:
