@@ -15,7 +15,7 @@ import msgspec
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from alerts import acknowledge, incidents, reports
+from alerts import acknowledge, consent, incidents, reports
 from alerts.models import Consent, Delivery, Incident, Notification
 from alerts.policy import DEFAULT_POLICY, Policy
 from alerts.texts import Catalogues, load_catalogues
@@ -25,7 +25,7 @@ from registry.models import Contact, ContactChannel
 from registry.sealed import Keyring
 
 #: The consent text that is shown now; a changed text gets another version.
-CONSENT_TEXT_VERSION = "2026-01"
+CONSENT_TEXT_VERSION = consent.current()
 How = Literal["link", "page", "office", "import", "messenger"]
 CODE_LIFE_S = 3600
 #: The texts of codes; read once.

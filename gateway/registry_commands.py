@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from gateway.schema import SchemaError, upgrade
+from gateway.personal.commands import add_commands
+from gateway.schema import upgrade
 from registry.cli import build_app
-from registry.db import Database, DatabaseUnavailable
+from registry.db import Database, DatabaseUnavailable, SchemaError
 
 
 async def prepare(database: Database) -> None:
@@ -16,3 +17,4 @@ async def prepare(database: Database) -> None:
 
 
 app = build_app(prepare)
+add_commands(app, prepare)

@@ -35,6 +35,7 @@ from gateway.ingest.patience import until_done
 from gateway.ingest.worker import IngestWorker
 from gateway.limits import Limits
 from gateway.patient import MAX_HEAD_BYTES, PatientProtocol
+from gateway.personal.keeper import Keeper
 from gateway.settings import GatewaySettings
 from gateway.signin import routes as signin_routes
 from gateway.signin.opening import open_provider
@@ -124,6 +125,7 @@ async def _run(
             group.create_task(supervisor.run(), name="supervisor"),
             group.create_task(FibreWatch(city, keeper).run(), name="fibre"),
             group.create_task(_retain(city), name="retention"),
+            group.create_task(Keeper(city).run(), name="personal data"),
             group.create_task(_say_when_connected(ingest), name="broker greeting"),
             *(group.create_task(task(), name=name) for name, task in upkeep.tasks().items()),
         ]

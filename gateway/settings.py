@@ -20,6 +20,7 @@ from gateway.broker.files import TlsFiles
 from gateway.ingest.inbox import BrokerAddress
 from registry.db import async_url
 from registry.outward import networks
+from registry.personal.periods import Periods
 
 PREFIX = "UTAA_GATEWAY_"
 #: The tables a configuration file may have; other rooms read theirs.
@@ -145,6 +146,9 @@ class GatewaySettings(BaseSettings):
     khur_key_file: Path | None = Field(None, description="file with the key the adapter asks for")
     retention_days: int = Field(
         400, ge=1, description="readings older than this are dropped by whole days"
+    )
+    retention: Periods = Field(
+        Periods(), description="days after which what is personal goes, by kind (docs/personal-data.md)"
     )
     site_silent_after_s: float = Field(
         180.0, gt=0, description="a site without a pulse for this long is one event about the site"

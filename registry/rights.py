@@ -32,7 +32,10 @@ Action = Literal[
     # the register
     "site.read", "site.write", "household.read", "household.write",
     "household.open",  # read the sealed fields: address, contacts
+    "resident.export",  # everything held on a home or a person, as a file
+    "resident.erase",  # take a home or a person out everywhere
     "detector.read", "detector.write", "model.read", "model.write",
+    "field.work",  # the worklist, test alarms and pictures on the spot
     "organisation.read", "organisation.write",
     "organisation.open",  # read who answers there
     "camera.read", "camera.write",
@@ -95,11 +98,12 @@ _LOOK: Final[frozenset[Action]] = _SIGNED_IN | {
 ROLES: Final[dict[Role, frozenset[Action]]] = {
     "administrator": frozenset(ACTIONS) - {
         "household.open", "cap.read", "camera.evidence.read", "camera.open", "organisation.open",
-        "licence.open", "request.open", "khur.ask", "home.use",
+        "licence.open", "request.open", "khur.ask", "home.use", "resident.export", "field.work",
     },
     "registrar": _LOOK | {
         "import.read", "import.write", "register.export", "duplicate.decide",
         "site.write", "household.write", "household.open", "detector.write", "model.write",
+        "resident.export", "resident.erase",
         "organisation.write", "organisation.open", "camera.write", "camera.install", "camera.open",
         "specification.write", "specification.comment", "server.write", "inspection.write",
         "finding.fix", "finding.verify", "request.write", "request.open", "cost.write", "khur.ask",
@@ -110,7 +114,7 @@ ROLES: Final[dict[Role, frozenset[Action]]] = {
         "finding.verify", "emergency.take",
     },
     "technician": _LOOK | {
-        "camera.evidence.read", "detector.write", "metrics.read", "doctor.read",
+        "camera.evidence.read", "detector.write", "field.work", "metrics.read", "doctor.read",
         "camera.install", "camera.open",
         "specification.comment", "server.write", "licence.open", "finding.fix", "label.print",
         "fibre.write", "emergency.take",

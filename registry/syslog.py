@@ -19,6 +19,7 @@ from sqlalchemy import select
 from edge.wire.clock import rfc3339
 from registry.db import Database
 from registry.models import AuditEntry, CityFact
+from registry.personal.classes import veiled
 
 Transport = Literal["udp", "tcp", "tls"]
 #: Facility 13, "log audit"; severity 5, "notice": RFC 5424, 6.2.1.
@@ -57,11 +58,13 @@ def message(entry: AuditEntry, hostname: str) -> bytes:
         "origin": entry.origin, "kind": entry.object_kind, "object": entry.object_id,
     }  # fmt: skip
     said = " ".join(f'{name}="{_quoted(str(value))}"' for name, value in data.items())
-    more = {
-        name: value
-        for name in ("before", "after", "reason", "batch_id")
-        if (value := getattr(entry, name)) is not None
+    said_of = {
+        "before": veiled(entry.object_kind, entry.before),
+        "after": veiled(entry.object_kind, entry.after),
+        "reason": entry.reason,
+        "batch_id": entry.batch_id,
     }
+    more = {name: value for name, value in said_of.items() if value is not None}
     # the text is ASCII: JSON escapes the rest, so no byte order mark is due
     text = json.dumps(more, sort_keys=True) if more else ""
     head = f"<{_PRIORITY}>1 {rfc3339(entry.at_us)} {hostname} utaa - {_word(entry.action)}"

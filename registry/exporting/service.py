@@ -1,7 +1,7 @@
 """A kind of records as a file, read page by page in the alphabet's order.
 
 Columns are those of the import under the same headings, so an export can be corrected and imported
-again. Personal and secret fields are not among them.
+again. What is personal or secret (``registry.personal.classes``) is not among them.
 """
 
 from __future__ import annotations
@@ -18,14 +18,13 @@ from registry.exporting import opendata
 from registry.exporting.writers import csv_of, geojson_of, point, xlsx_of
 from registry.importing.kinds import KINDS
 from registry.importing.kinds.base import Kind
-from registry.models import Household, Organisation
+from registry.models import Household, Organisation, Site
+from registry.personal.classes import may_leave
 from registry.specifications.models import Specification
 
 Format = Literal["xlsx", "csv", "geojson"]
 FORMATS: Final[tuple[Format, ...]] = ("xlsx", "csv", "geojson")
 _PAGE: Final = 2_000
-#: Columns of people, of whom a household's table tells in an import and never in an export.
-_NEVER: Final = frozenset({"contact", "contact_language", "email", "phone", "address"})
 #: What a choice is written as: the word that its column's reader takes first.
 OPEN_DATA: Final = "open-data"
 
@@ -46,9 +45,11 @@ def exportable() -> tuple[str, ...]:
 
 
 def columns_of(kind: Kind) -> list[str]:
-    """The names of the fields that leave."""
-    hidden = _NEVER if kind.name == "households" else set(kind.sealed)
-    return [one.name for one in kind.fields if one.name not in hidden and not one.personal]
+    """The names of the fields that leave: columns of the kind's own table, of a class that may."""
+    column_of = {reference.field: reference.column for reference in kind.references}
+    columns = {one.name: column_of.get(one.name, one.name) for one in kind.fields}
+    held, table = kind.table.__table__.columns, kind.table.__tablename__
+    return [name for name, own in columns.items() if own in held and may_leave(table, own)]
 
 
 async def export(session: AsyncSession, question: Question) -> AsyncIterator[bytes]:
@@ -121,6 +122,7 @@ async def _names(session: AsyncSession, kind: Kind) -> dict[str, dict[Any, str]]
         "specification": (Specification.id, Specification.number),
         "household": (Household.id, Household.label),
         "camera_model": (CameraModel.id, CameraModel.id),
+        "site": (Site.id, Site.id),
     }
     for reference in kind.references:
         if reference.among in sources and reference.field != reference.column:

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from alerts.settings import AlertSettings, SmtpSettings, WebPushSettings, WorkerSettings
 from edge.settings import BrokerSettings, EdgeSettings
 from gateway.settings import GatewaySettings
+from registry.personal.periods import Periods
 from registry.settings import RegistrySettings
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "configuration.md"
@@ -19,6 +20,7 @@ REFERENCE = Path(__file__).parents[2] / "docs" / "configuration.md"
     ("settings", "table", "prefix"),
     [
         (GatewaySettings, "gateway", ""),
+        (Periods, "gateway", "retention."),
         (EdgeSettings, "edge", ""),
         (RegistrySettings, "registry", ""),
         (AlertSettings, "alerts", ""),

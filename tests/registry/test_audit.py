@@ -6,8 +6,10 @@ import pytest
 from sqlalchemy import delete, text, update
 
 from registry import audit
+from registry.acts import Act
 from registry.db import Database
 from registry.models import AuditEntry
+from registry.personal.redaction import ChainBroken, redact
 from registry.rights import CONSOLE
 
 
@@ -79,3 +81,69 @@ async def test_appenders_at_the_same_time_make_one_chain_on_postgresql(postgres_
         verdict = await audit.verify(session)
     assert (verdict.ok, verdict.entries) == (True, 60)
     await database.close()
+
+
+async def test_content_that_was_taken_out_leaves_a_chain_that_holds(database: Database) -> None:
+    await _write(database, 5)
+    async with database.write() as session:
+        assert await redact(session, Act(CONSOLE, 9), [2, 4]) == 2
+    async with database.read() as session:
+        verdict = await audit.verify(session)
+        entry = await session.get_one(AuditEntry, 2)
+    assert (verdict.ok, verdict.entries) == (True, 6)
+    assert (entry.before, entry.after, entry.salt) == ({"erased": True}, {"erased": True}, None)
+    assert (entry.action, entry.object_id) == ("site.change", "s1"), "who did what stays"
+    async with database.write() as session:
+        assert await redact(session, Act(CONSOLE, 10), [2, 4]) == 0, "nothing is left to take out"
+
+
+@pytest.mark.parametrize(
+    ("change", "broken_at"),
+    [
+        # nobody ordered it: content and salt are gone, and no entry vouches for it
+        (update(AuditEntry).where(AuditEntry.id == 3).values(after=None, redacted_us=1), 3),
+        # an entry that was redacted is altered afterwards
+        (update(AuditEntry).where(AuditEntry.id == 2).values(actor="somebody"), 2),
+        (update(AuditEntry).where(AuditEntry.id == 2).values(after={"lat": 1.0}), 2),
+        # the entry that vouches is altered, or gone
+        (update(AuditEntry).where(AuditEntry.id == 6).values(after={"entries": {}}), 6),
+        (delete(AuditEntry).where(AuditEntry.id == 6), 2),
+    ],
+)
+async def test_a_redaction_that_nobody_vouches_for_is_found(
+    database: Database, change, broken_at: int
+) -> None:
+    await _write(database, 5)
+    async with database.write() as session:
+        await redact(session, Act(CONSOLE, 9), [2])
+    async with database.write() as session:
+        await session.execute(change)
+    async with database.read() as session:
+        verdict = await audit.verify(session)
+    assert (verdict.ok, verdict.broken_at) == (False, broken_at)
+
+
+async def test_an_entry_that_somebody_altered_is_not_redacted(database: Database) -> None:
+    await _write(database, 3)
+    async with database.write() as session:
+        await session.execute(update(AuditEntry).where(AuditEntry.id == 2).values(actor="somebody"))
+    async with database.write() as session:
+        with pytest.raises(ChainBroken):
+            await redact(session, Act(CONSOLE, 9), [1, 2])
+        await session.rollback()
+
+
+async def test_the_origin_alone_can_be_taken_out(database: Database) -> None:
+    async with database.write() as session:
+        await audit.append(
+            session, actor=CONSOLE, action="session.open", object_kind="person", object_id="p1",
+            now_us=1, origin="10.1.2.3", after={"by": "setup code"},
+        )  # fmt: skip
+    async with database.write() as session:
+        await redact(session, Act(CONSOLE, 9), [1], origin_only=True)
+    async with database.write() as session:
+        await redact(session, Act(CONSOLE, 10), [1])
+    async with database.read() as session:
+        entry = await session.get_one(AuditEntry, 1)
+        assert (entry.origin, entry.after) == ("", {"erased": True})
+        assert (await audit.verify(session)).ok, "the later entry vouches for what the first does not"
