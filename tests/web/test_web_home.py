@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
+import json
 import re
+import zipfile
 from datetime import timedelta
 from typing import Any
 
@@ -10,9 +14,10 @@ import httpx
 import pytest
 from sqlalchemy import select
 
+from alerts import consent
 from alerts.channels.base import Message, Outcome
 from alerts.doors import Doors
-from alerts.models import Delivery, Incident, IncidentEntry
+from alerts.models import Consent, Delivery, Incident, IncidentEntry
 from edge.wire.clock import US_PER_S
 from gateway.web.words import words_for
 from registry.acts import Act
@@ -311,3 +316,50 @@ async def test_the_page_can_be_installed(family: Web) -> None:
     assert manifest["start_url"] == "/home" and manifest["display"] == "standalone"
     for icon in manifest["icons"]:
         assert (await family.browser.get(icon["src"])).status_code == 200
+
+
+async def test_a_family_saves_everything_that_is_held_on_its_home_and_nobody_elses(family: Web) -> None:
+    refused = await family.browser.post("/home/file")
+    assert refused.status_code in (401, 403)
+    await _come_home(family)
+    assert MN("Save my data") in (await family.browser.get("/home/contacts")).text
+    saved = await _press(family, "/home/file", "/home/contacts")
+    assert saved.headers["content-type"] == "application/zip"
+    with zipfile.ZipFile(io.BytesIO(saved.content)) as archive:
+        held = json.loads(archive.read("data.json"))
+        page = archive.read("index.html").decode()
+    assert [each["id"] for each in held["homes"]] == [HOME]
+    assert MAIL in {each["address"] for each in held["channels"]}
+    assert MN("What the city holds about you") in page
+    assert "Бат" in page
+    async with family.database.read() as session:
+        wanted = select(AuditEntry).where(AuditEntry.action == "household.export")
+        entry = (await session.scalars(wanted)).one()
+        assert (entry.actor, entry.origin) == (f"home:{HOME}", "")
+    for _ in range(5):
+        last = await _press(family, "/home/file", "/home/contacts")
+    assert last.headers["location"] == "/home/contacts?problem=often"
+
+
+async def test_the_page_shows_the_text_of_consent_and_keeps_its_version(family: Web) -> None:
+    await _come_home(family)
+    shown = (await family.browser.get("/home/contacts")).text
+    text = consent.text_of(consent.current(), "mn", "Бат")
+    assert text is not None
+    assert text in shown
+    async with family.database.read() as session:
+        contact = await session.scalar(select(Contact.id).where(Contact.position == 1))
+    add = f"/home/contacts/{contact}/channels"
+    await _press(family, add, "/home/contacts", channel="sms", address="95151515", agreed="true")
+    async with family.database.read() as session:
+        row = (await session.scalars(select(Consent))).one()
+    assert (row.given, row.how, row.text_version) == (True, "page", consent.current())
+
+
+def test_a_text_of_consent_that_was_shown_never_changes() -> None:
+    first = "{name} энэ гэрийн дохиог энд хүлээн авахыг зөвшөөрсөн."
+    assert consent.texts()["2026-01"]["mn"] == first
+    fingerprint = hashlib.sha256(json.dumps(consent.texts(), ensure_ascii=False).encode()).hexdigest()
+    assert fingerprint == "476fd2a4f530db8e68fa1868954a345f9ad05d6c215a2ff68fa0a94908d27a6a", (
+        "a new wording is a new version at the end of consents.toml"
+    )

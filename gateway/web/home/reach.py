@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from functools import partial
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Form, Request, Response
@@ -16,7 +17,7 @@ from fastapi.responses import RedirectResponse
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from alerts import drills, wishes
+from alerts import consent, drills, wishes
 from alerts.models import Delivery, Notification
 from alerts.verification import send_code
 from edge.wire.clock import us_from_datetime
@@ -31,7 +32,7 @@ from gateway.web.home.frame import (
     session_of,
     to_the_door,
 )
-from gateway.web.page import city_of
+from gateway.web.page import city_of, words_of
 from gateway.web.words import ZONE
 from registry.acts import Act, record
 from registry.households import (
@@ -106,6 +107,7 @@ async def _shown(
         here_push=_pushed_here(people), own_channels=OWN_CHANNELS,
         push=bool(city.doors.push_public_key),
         today=datetime.fromtimestamp(now_us / 1e6, ZONE).date(),
+        agrees=partial(consent.text_of, consent.current(), words_of(request).language),
         away_until={one.contact.id: _day(one.contact.away_until_us, now_us) for one in people},
     )  # fmt: skip
 
