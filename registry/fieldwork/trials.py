@@ -2,8 +2,8 @@
 
 A trial binds one detector for some minutes. Its site treats that detector's own word (its button,
 its self-test) as a test until then (``edge.agent.testmode``); the city tells nobody of the home about
-a test alarm that falls into a trial. Only alarms that their site itself calls a test are ever kept back: what a
-channel measures, and every other detector of the home, pages as always.
+a test alarm that falls into a trial. Only alarms that their site itself calls a test are ever kept
+back: what a channel measures, and every other detector of the home, pages as always.
 """
 
 from __future__ import annotations
