@@ -2,7 +2,7 @@
 # `make help` lists the targets.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check servers soak fuzz accept lock clean
+.PHONY: help setup demo test check servers soak fuzz properties accept lock clean
 
 PYTEST := .venv/bin/python -m pytest
 # Compiled once, not by each of the hundreds of processes that the tests start.
@@ -31,7 +31,10 @@ test: setup servers check ## everything that must hold before a change lands
 soak: setup ## the long runs: hours of load and faults (SOAK_MINUTES, default 60)
 	@UTAA_SOAK_MINUTES=$${SOAK_MINUTES:-60} $(PYTEST) -m soak -n 0 --timeout 0 $(ARGS)
 
-fuzz: setup ## every property with 2,000 examples instead of 40 (ARGS="tests/sources")
+fuzz: setup ## every door with broken inputs, and a table of executions and crashes (ARGS="--minutes 60")
+	@.venv/bin/python -W ignore -m tests.fuzz.run $(ARGS)
+
+properties: setup ## every property with 2,000 examples instead of 40 (ARGS="tests/sources")
 	@UTAA_HYPOTHESIS=deep $(PYTEST) -n 2 --dist loadfile --timeout 0 -m "hypothesis and not soak" $(ARGS)
 
 accept: setup ## a simulated year of gers and one of cameras: hours, resumable (ARGS="--minutes 30 --jobs 1")

@@ -91,11 +91,12 @@ def read_features(content: bytes, plant: Plant) -> tuple[list[dict[str, Any]], l
     for rank, place, properties, coordinates in sorted(rows, key=lambda row: row[:2]):
         try:
             made = (_node_of, _route_of, _cable_of)[rank](properties, coordinates, plant, known_types)
+            told = _length_note(properties, coordinates)
         except (KeyError, TypeError, ValueError, IndexError) as error:
             problems.append(Problem(place, "bad_form", f"feature {place}: {str(error)[:120]}"))
             continue
         operations += made
-        notes += _length_note(properties, coordinates)
+        notes += told
     if problems:
         raise ChangesRefused(problems)
     return operations, notes

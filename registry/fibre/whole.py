@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import openpyxl
-from openpyxl.utils.exceptions import InvalidFileException
 
 from registry.fibre.geojson import MAX_FILE_BYTES
 from registry.fibre.operations import MAX_OPERATIONS, ChangesRefused, Problem
@@ -147,10 +146,16 @@ def read_workbook(content: bytes) -> list[dict[str, Any]]:
 def _rows(content: bytes) -> Iterator[tuple[str, list[str], int, tuple[Any, ...]]]:
     _check_size(content)
     try:
-        book = openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=True)
-    except (InvalidFileException, zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
+        yield from _rows_in(content)
+    except ChangesRefused:
+        raise
+    except Exception as error:  # openpyxl raises whatever a broken file makes it stumble over
         detail = f"no workbook: {type(error).__name__}"
         raise ChangesRefused([Problem(0, "bad_form", detail)]) from None
+
+
+def _rows_in(content: bytes) -> Iterator[tuple[str, list[str], int, tuple[Any, ...]]]:
+    book = openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=True)
     for name, known in SHEETS.items():
         if name not in book.sheetnames:
             continue
@@ -168,7 +173,7 @@ def _check_size(content: bytes) -> None:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             unpacked = sum(each.file_size for each in archive.infolist())
-    except zipfile.BadZipFile:
+    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError):
         raise ChangesRefused([Problem(0, "bad_form", "no workbook (.xlsx)")]) from None
     if len(content) > MAX_FILE_BYTES or unpacked > _MAX_UNPACKED:
         raise ChangesRefused([Problem(0, "bad_form", "the workbook is too large: send it in parts")])

@@ -11,7 +11,9 @@ import csv
 import io
 import itertools
 import json
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +35,11 @@ _ENDINGS: Final = {".xlsx": "xlsx", ".xlsm": "xlsx", ".csv": "csv", ".txt": "csv
 _HEADING_ROWS: Final = 10
 #: Headings have at least this share of the most texts that a row begins with; a title has one.
 _SHARE: Final = 0.6
+#: What a damaged ZIP makes Python stumble over; ``NotImplementedError``: a newer ZIP.
+_BROKEN_ZIP: Final = (
+    zipfile.BadZipFile, zlib.error, struct.error, ValueError, OSError, EOFError, NotImplementedError,
+    RuntimeError,
+)  # fmt: skip
 #: What may go before a document's root.
 _PROLOGUE_BYTES: Final = 1 << 16
 _CP1251_MONGOLIAN: Final = {"є": "ө", "Є": "Ө", "ї": "ү", "Ї": "Ү"}
@@ -122,7 +129,7 @@ def _check_zip(content: bytes) -> zipfile.ZipFile:
     try:
         archive = zipfile.ZipFile(io.BytesIO(content))
         parts = archive.infolist()
-    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:  # the last: a newer ZIP
+    except _BROKEN_ZIP as error:
         raise FileRefused("broken_file", format="ZIP", reason=type(error).__name__) from None
     if (
         len(parts) > bounds.MAX_PARTS
@@ -136,9 +143,16 @@ def _check_zip(content: bytes) -> zipfile.ZipFile:
         if part.file_size > bounds.SMALL_PART_BYTES and part.file_size / packed > bounds.MAX_RATIO:
             raise FileRefused("zip_bomb")
         if part.filename.endswith((".xml", ".rels", ".kml")):
-            with archive.open(part) as opened:
-                _check_prologue(opened.read(_PROLOGUE_BYTES))
+            _check_prologue(_start_of(archive, part))
     return archive
+
+
+def _start_of(archive: zipfile.ZipFile, part: zipfile.ZipInfo) -> bytes:
+    try:
+        with archive.open(part) as opened:
+            return opened.read(_PROLOGUE_BYTES)
+    except _BROKEN_ZIP as error:
+        raise FileRefused("broken_file", format="ZIP", reason=type(error).__name__) from None
 
 
 def _check_prologue(start: bytes) -> None:
@@ -256,8 +270,10 @@ def _geojson(content: bytes) -> Sheet:
 def _kml(content: bytes) -> Sheet:
     if content.startswith(b"PK"):
         archive = _check_zip(content)
-        inner = next(name for name in archive.namelist() if name.endswith(".kml"))
-        content = archive.read(inner)
+        try:
+            content = archive.read(next(name for name in archive.namelist() if name.endswith(".kml")))
+        except (*_BROKEN_ZIP, StopIteration, KeyError) as error:
+            raise FileRefused("broken_file", format="KMZ", reason=type(error).__name__) from None
     _check_prologue(content[:_PROLOGUE_BYTES])
     try:
         root = parse_xml(content, forbid_dtd=True)
