@@ -17,9 +17,10 @@ from alerts.worker import Worker
 from edge.wire.clock import US_PER_S, Clock, ManualClock
 from edge.wire.identity import detector_id, new_id
 from edge.wire.messages import Alarm, AlarmKind, Snapshot, Transition
-from registry.db import Base, Database
+from registry.db import Database
 from registry.models import Contact, ContactChannel, Detector, Household, Site
 from registry.sealed import Keyring
+from tests.made import make_tables
 
 T = TypeVar("T")
 
@@ -227,8 +228,7 @@ async def open_town(database: Database, *, contacts: bool = True) -> Town:
     """Make the tables and the household."""
     import alerts.models  # noqa: F401  # its tables
 
-    async with database.engine.begin() as connection:
-        await connection.run_sync(Base.metadata.create_all)
+    await make_tables(database)
     keyring = Keyring({"k001": b"\1" * 32})
     clock = ManualClock(NIGHT_US)
     detector = detector_id(SITE, "native", "kitchen")

@@ -18,6 +18,7 @@ from registry.register_file import RegisterRefused
 from registry.sealed import ensure_keyring
 from tests.alerts.city import ScriptedChannel, Town
 from tests.alerts.doors import ORIGIN, House, house_of
+from tests.made import make_tables
 
 API = "/api/v1"
 
@@ -164,12 +165,11 @@ def test_a_file_of_people_on_duty_is_read_or_refused_by_line(tmp_path: Path) -> 
 def test_the_console_imports_lists_and_removes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import asyncio
 
-    from registry.db import Base, Database
+    from registry.db import Database
 
     async def prepare() -> None:
         database = Database(f"sqlite:///{tmp_path}/city.db")
-        async with database.engine.begin() as connection:
-            await connection.run_sync(Base.metadata.create_all)
+        await make_tables(database)
         await database.close()
 
     asyncio.run(prepare())

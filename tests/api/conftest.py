@@ -20,12 +20,13 @@ from alerts.policy import DEFAULT_POLICY, Policy
 from edge.wire.clock import EARLIEST_US, ManualClock
 from gateway.live import Hub
 from gateway.metrics import Metrics
-from registry.db import Base, Database
+from registry.db import Database
 from registry.identity import Identity
 from registry.khur.client import Khur
 from registry.passwords import Passwords
 from registry.sealed import Keyring
 from tests.built import app_of, leave
+from tests.made import make_tables
 
 PASSWORD = "correct horse battery"
 NOW_US = EARLIEST_US + 200_000_000_000_000
@@ -70,8 +71,7 @@ def city_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture
 async def city(city_url: str, tmp_path: Path) -> AsyncIterator[TestCity]:
     database = Database(city_url)
-    async with database.engine.begin() as connection:
-        await connection.run_sync(Base.metadata.create_all)
+    await make_tables(database)
     keyring = Keyring({"k001": base64.b64decode("A" * 43 + "=")})
     yield TestCity(database, keyring, ManualClock(NOW_US), Hub(Metrics()), data_dir=tmp_path)
     await database.close()

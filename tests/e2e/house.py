@@ -14,6 +14,7 @@ import httpx
 from edge.wire.clock import SystemClock
 from registry.db import Database
 from registry.identity import Identity
+from tests.made import migrated
 from tests.servers import SmtpServer, missing, until
 from utaa.onebox import OneBox, Plan
 from utaa.readback import Api
@@ -89,6 +90,7 @@ async def house(
         edge_env={"UTAA_EDGE_HEARTBEAT_S": "0.3", **(edge_env or {})},
     )
     async with OneBox(plan) as box:
+        migrated(box.database_url)
         await box.start_gateway()
         database = Database(box.database_url)
         token = await Identity(database, SystemClock()).new_token("test", ROLES, days=1)

@@ -12,9 +12,10 @@ from edge.wire.frames import encode_frame, frame_from_readings
 from edge.wire.identity import new_id
 from edge.wire.messages import Ack, decode
 from edge.wire.readings import Reading
-from gateway.city import City, open_city
+from gateway.city import City
 from gateway.ingest.inbox import Received
 from gateway.settings import GatewaySettings, load_settings
+from tests.made import open_made_city
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def settings(tmp_path: Path) -> GatewaySettings:
 
 @pytest.fixture
 async def city(settings: GatewaySettings) -> AsyncIterator[City]:
-    async with open_city(settings) as opened:
+    async with open_made_city(settings) as opened:
         yield opened
 
 

@@ -13,7 +13,7 @@ from alerts import explain
 from alerts.models import Delivery, Incident, Notification
 from edge.wire.clock import EARLIEST_US, ManualClock
 from edge.wire.messages import Event
-from gateway.city import City, open_city
+from gateway.city import City
 from gateway.ingest.events import EventLane
 from gateway.settings import load_settings
 from gateway.supervise import Supervisor
@@ -21,6 +21,7 @@ from registry.households import ChannelEntry, ContactEntry, add_on_duty
 from registry.models import Site as SiteRow
 from tests.gateway.conftest import Sent, Site
 from tests.gateway.test_gateway_ingest import event_of, pulse_of
+from tests.made import open_made_city
 
 NOW_US = EARLIEST_US + 200_000_000_000_000
 KHOROO, OTHER = "111664", "111651"
@@ -74,7 +75,7 @@ async def khoroo(tmp_path: Path) -> AsyncIterator[Khoroo]:
     settings = load_settings(
         data_dir=tmp_path, site_silent_after_s=180.0, city_suspects_itself_at_least=50
     )
-    async with open_city(settings) as city:
+    async with open_made_city(settings) as city:
         city.clock = clock
         found = Khoroo(city, clock)
         await found.begin()

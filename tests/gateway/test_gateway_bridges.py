@@ -11,14 +11,14 @@ import gateway.models  # noqa: F401  # and its
 from edge.wire.identity import detector_id
 from edge.wire.messages import DeviceFact
 from gateway.ingest.sites import apply_device
-from registry.db import Base, Database
+from registry.db import Database
 from registry.models import Detector, Site
+from tests.made import make_tables
 
 
 async def test_a_bridge_does_not_join_the_list_of_unregistered_detectors(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path}/city.db")
-    async with database.engine.begin() as connection:
-        await connection.run_sync(Base.metadata.create_all)
+    await make_tables(database)
     async with database.write() as session:
         session.add(Site(id="s1", created_us=1))
         await session.flush()

@@ -28,7 +28,7 @@ from edge.wire.messages import (
     encode,
 )
 from edge.wire.readings import Reading
-from gateway.city import City, open_city
+from gateway.city import City
 from gateway.ingest import patience
 from gateway.ingest.aside import KEEP_PER_REASON, Refusal, set_aside
 from gateway.ingest.events import EventLane
@@ -40,6 +40,7 @@ from gateway.stores.base import FrameColumns, StoreUnavailable
 from registry.models import AuditEntry, CityFact, Detector
 from registry.models import Site as SiteRow
 from tests.gateway.conftest import Sent, Site
+from tests.made import open_made_city
 from tests.servers import until
 
 ALL = {"from_us": 0, "to_us": 2**53}
@@ -205,7 +206,7 @@ async def test_a_closed_city_answers_unknown_sites_nothing_so_that_nothing_is_lo
     tmp_path: Any, sent: Sent
 ) -> None:
     settings = load_settings(data_dir=tmp_path / "city", accept_unknown_sites=False)
-    async with open_city(settings) as city:
+    async with open_made_city(settings) as city:
         site = Site("stranger", city.clock.now_us)
         await FrameLane(city, sent).process([site.frame(site.readings("d1", 3))])
         await EventLane(city, sent).process([event_of(site, 1, alarm=alarm_of("d1"))])
@@ -619,8 +620,8 @@ async def test_a_will_of_an_earlier_boot_does_not_take_the_site_down(
 
 async def test_a_city_keeps_its_store_id(tmp_path: Any) -> None:
     settings = load_settings(data_dir=tmp_path / "city")
-    async with open_city(settings) as city:
+    async with open_made_city(settings) as city:
         first = city.store_id
-    async with open_city(settings) as city:
+    async with open_made_city(settings) as city:
         assert city.store_id == first
         assert [row.value for row in await rows_of(city, CityFact) if row.name == "store"] == [first]

@@ -15,7 +15,7 @@ from sqlalchemy import event, select
 from edge.wire.clock import ManualClock, SystemClock
 from edge.wire.identity import detector_id
 from edge.wire.readings import Reading
-from gateway.city import City, open_city
+from gateway.city import City
 from gateway.ingest import board, keeper
 from gateway.ingest.board import LatestBoard
 from gateway.ingest.frames import FrameLane
@@ -28,6 +28,7 @@ from registry.models import Detector
 from registry.models import Site as SiteRow
 from tests.gateway.conftest import Sent, Site
 from tests.gateway.test_gateway_latest import frame_from_readings, rows
+from tests.made import open_made_city
 
 
 def frames_of(said: list[tuple[str, list[Reading]]]) -> list[FrameColumns]:
@@ -94,7 +95,7 @@ def store_settings(request: pytest.FixtureRequest) -> dict[str, str]:
 
 @pytest.fixture
 async def city(tmp_path: Path, clock: ManualClock, store_settings: Any) -> AsyncIterator[City]:
-    async with open_city(load_settings(data_dir=tmp_path, **store_settings)) as opened:
+    async with open_made_city(load_settings(data_dir=tmp_path, **store_settings)) as opened:
         opened.clock = clock
         yield opened
 

@@ -12,13 +12,14 @@ from sqlalchemy import select
 from alerts.incidents import CITY
 from alerts.models import Incident
 from edge.wire.clock import EARLIEST_US, ManualClock
-from gateway.city import City, open_city
+from gateway.city import City
 from gateway.ingest.events import EventLane
 from gateway.models import SiteState
 from gateway.settings import load_settings
 from gateway.supervise import Supervisor
 from tests.gateway.conftest import Sent, Site
 from tests.gateway.test_gateway_ingest import pulse_of
+from tests.made import open_made_city
 
 NOW_US = EARLIEST_US + 200_000_000_000_000
 SILENCE = timedelta(seconds=181)
@@ -31,7 +32,7 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 async def city(tmp_path: Path, clock: ManualClock) -> AsyncIterator[City]:
-    async with open_city(load_settings(data_dir=tmp_path, site_silent_after_s=180.0)) as opened:
+    async with open_made_city(load_settings(data_dir=tmp_path, site_silent_after_s=180.0)) as opened:
         opened.clock = clock
         yield opened
 
@@ -90,7 +91,7 @@ async def test_sites_that_fall_silent_one_by_one_are_told_in_parts(
     tmp_path: Path, clock: ManualClock, sent: Sent
 ) -> None:
     settings = load_settings(data_dir=tmp_path, city_suspects_itself_share=1.0)
-    async with open_city(settings) as city:
+    async with open_made_city(settings) as city:
         city.clock = clock
         lane = EventLane(city, sent)
         await lane.process([pulse_of(Site(f"site-{n}", clock.now_us)) for n in range(60)])

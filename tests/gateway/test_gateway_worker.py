@@ -15,7 +15,7 @@ from sqlalchemy import select, update
 
 from alerts.models import AlarmRecord, Incident
 from edge.wire.messages import Ack, Config, decode
-from gateway.city import City, open_city
+from gateway.city import City
 from gateway.doctor import city_report
 from gateway.ingest import patience
 from gateway.ingest.inbox import BrokerAddress, BrokerUnavailable, Inbox
@@ -26,6 +26,7 @@ from gateway.stores.base import StoreUnavailable
 from registry.models import Site as SiteRow
 from tests.gateway.conftest import Site
 from tests.gateway.test_gateway_ingest import alarm_of, event_of, pulse_of
+from tests.made import open_made_city
 from tests.servers import until
 
 ALL = {"from_us": 0, "to_us": 2**53}
@@ -34,7 +35,7 @@ ALL = {"from_us": 0, "to_us": 2**53}
 @asynccontextmanager
 async def working(settings: GatewaySettings) -> AsyncIterator[tuple[City, IngestWorker]]:
     """A city with its ingest worker connected."""
-    async with open_city(settings) as city:
+    async with open_made_city(settings) as city:
         worker = IngestWorker(city)
         task = asyncio.create_task(worker.run())
         try:

@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 
 import registry.models  # noqa: F401  # its tables belong to the metadata
-from registry.db import Base, Database
+from registry.db import Database
 from registry.sealed import Keyring
+from tests.made import make_tables
 
 
 @pytest.fixture
 async def database(tmp_path: Path) -> AsyncIterator[Database]:
     opened = Database(f"sqlite:///{tmp_path}/register.db")
-    async with opened.engine.begin() as connection:
-        await connection.run_sync(Base.metadata.create_all)
+    await make_tables(opened)
     yield opened
     await opened.close()
 

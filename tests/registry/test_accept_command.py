@@ -13,15 +13,15 @@ from typer.testing import CliRunner
 from edge.wire.identity import detector_id
 from registry import audit
 from registry.cli import build_app
-from registry.db import Base, Database
+from registry.db import Database
 from registry.models import Detector, Site
+from tests.made import make_tables
 
 SITE = "home-1"
 
 
 async def _prepare(database: Database) -> None:
-    async with database.engine.begin() as connection:
-        await connection.run_sync(Base.metadata.create_all)
+    await make_tables(database)
 
 
 async def _hear(url: str, addresses: list[str]) -> None:

@@ -14,11 +14,12 @@ from sqlalchemy import select
 
 from edge.wire.clock import EARLIEST_US, ManualClock
 from registry import audit
-from registry.db import Base, Database
+from registry.db import Database
 from registry.identity import BadLogin, Identity, Throttled, WrongCredentials
 from registry.models import ApiToken, LoginSession, Person, SetupCode
 from registry.passwords import Passwords, WeakPassword, check_password
 from registry.throttle import FORGET_US, LOGIN_ALLOWANCE, wait_us
+from tests.made import make_tables
 
 GOOD = "correct horse battery"
 
@@ -126,8 +127,7 @@ async def test_guesses_in_parallel_are_all_counted_on_postgresql(
     postgres_url: str, clock: ManualClock
 ) -> None:
     database = Database(postgres_url)
-    async with database.engine.begin() as connection:
-        await connection.run_sync(Base.metadata.create_all)
+    await make_tables(database)
     cheap = PasswordHash((Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1),))
     people = Identity(database, clock, passwords=Passwords(cheap))
     guesses = (people.sign_in("nobody", f"guess {n} of many", origin="10.0.0.1") for n in range(12))

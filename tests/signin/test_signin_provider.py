@@ -30,12 +30,13 @@ from gateway.signin import routes as signin_routes
 from gateway.signin.provider import Provider, ProviderError, ProviderSettings
 from gateway.web import routes
 from registry.accounts.outside import OutsideAccounts
-from registry.db import Base, Database
+from registry.db import Database
 from registry.identity import Identity
 from registry.outward import Guard, networks
 from registry.rights import Actor
 from registry.sealed import Keyring
 from tests.api.conftest import PASSWORD, cheap_passwords
+from tests.made import make_tables
 from tests.servers import missing
 
 SCRIPT = Path(__file__).with_name("provider.mjs")
@@ -105,8 +106,7 @@ def settings_of(issuer: str, **other: Any) -> ProviderSettings:
 
 async def site_of(settings: ProviderSettings, folder: Path, issuer: str) -> AsyncIterator[Site]:
     database, clock = Database(f"sqlite:///{folder}/city.db"), SystemClock()
-    async with database.engine.begin() as connection:
-        await connection.run_sync(Base.metadata.create_all)
+    await make_tables(database)
     keyring = Keyring({"k001": b"k" * 32})
     people = Identity(database, clock, passwords=cheap_passwords(), keyring=keyring)
     city: Any = SimpleNamespace(

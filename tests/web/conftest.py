@@ -17,12 +17,13 @@ from edge.wire.clock import EARLIEST_US, ManualClock
 from gateway.live import Hub
 from gateway.metrics import Metrics
 from gateway.web import routes
-from registry.db import Base, Database
+from registry.db import Database
 from registry.identity import Identity
 from registry.models import RoleGrant
 from registry.sealed import ensure_keyring
 from tests.api.conftest import cheap_passwords
 from tests.built import app_of
+from tests.made import make_tables
 
 NOW_US = EARLIEST_US + 200_000_000_000_000
 PASSWORD = "correct horse battery"
@@ -60,8 +61,7 @@ class Web:
 @pytest.fixture
 async def web(tmp_path: Path) -> AsyncIterator[Web]:
     database = Database(f"sqlite:///{tmp_path}/city.db")
-    async with database.engine.begin() as connection:
-        await connection.run_sync(Base.metadata.create_all)
+    await make_tables(database)
     clock = ManualClock(NOW_US)
     people = Identity(database, clock, passwords=cheap_passwords())
     settings = SimpleNamespace(
