@@ -7,15 +7,17 @@ was taken back are left out.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from alerts import statements
 from alerts.models import Incident, Notification
 from alerts.policy import CAN_WAIT, Rule, Rung
 from registry.models import Contact, ContactChannel
+from registry.statements import fetch
 
 #: Which of a contact's channels serves when one is enough: free and unobtrusive first.
 _ONE_CHANNEL_ORDER = (
@@ -23,11 +25,33 @@ _ONE_CHANNEL_ORDER = (
 )  # fmt: skip
 
 
+class Somebody(NamedTuple):
+    """What telling needs to know of a contact (``statements.PERSON``)."""
+
+    id: str
+    household_id: str | None
+    role: str
+    unit_code: str | None
+    language: str
+    quiet_from_h: int | None
+    quiet_until_h: int | None
+    away_until_us: int | None
+
+
+class Way(NamedTuple):
+    """What telling needs to know of one of a contact's channels (``statements.WAY``)."""
+
+    id: str
+    channel: str
+    muted_us: int | None
+    verified_us: int | None
+
+
 class Person(NamedTuple):
     """Somebody and the channels on which that person can be told."""
 
-    contact: Contact
-    channels: Sequence[ContactChannel]
+    contact: Somebody
+    channels: Sequence[Way]
 
 
 async def of_rung(
@@ -111,8 +135,8 @@ def _named(
 async def residents(session: AsyncSession, household_ids: Collection[str]) -> dict[str, list[Person]]:
     """The people of many households, in their order."""
     found: dict[str, list[Person]] = {}
-    among = and_(Contact.household_id.in_(household_ids), Contact.role == "resident")
-    for person in await _people(session, among):
+    rows = await fetch(session, statements.RESIDENTS, homes=list(household_ids))
+    for person in _as_people(rows):
         found.setdefault(person.contact.household_id or "", []).append(person)
     return found
 
@@ -178,21 +202,18 @@ def _nearest(duty: list[Person]) -> list[Person]:
 
 
 async def _people(session: AsyncSession, condition: ColumnElement[bool]) -> list[Person]:
-    rows = await session.execute(
-        select(Contact, ContactChannel)
-        .join(ContactChannel, ContactChannel.contact_id == Contact.id)
-        .where(
-            condition,
-            Contact.gone_us.is_(None),
-            ContactChannel.dead_us.is_(None),
-            ContactChannel.withdrawn_us.is_(None),
-        )
-        .order_by(Contact.position, Contact.id, ContactChannel.id)
-    )
-    found: dict[str, tuple[Contact, list[ContactChannel]]] = {}
-    for contact, channel in rows:
-        found.setdefault(contact.id, (contact, []))[1].append(channel)
-    return [Person(contact, channels) for contact, channels in found.values()]
+    return _as_people(await fetch(session, statements.PEOPLE.where(condition)))
+
+
+def _as_people(rows: Iterable[Any]) -> list[Person]:
+    found: dict[str, tuple[Somebody, list[Way]]] = {}
+    size = len(statements.PERSON)
+    for row in rows:
+        known = found.get(row[0])
+        if known is None:
+            known = found[row[0]] = (Somebody(*row[:size]), [])
+        known[1].append(Way(*row[size:]))
+    return [Person(contact, ways) for contact, ways in found.values()]
 
 
 def _on_channels(person: Person, rung: Rung) -> Person:
@@ -201,7 +222,7 @@ def _on_channels(person: Person, rung: Rung) -> Person:
     return Person(person.contact, sorted(person.channels, key=_preference)[:1])
 
 
-def _preference(channel: ContactChannel) -> tuple[bool, int]:
+def _preference(channel: Way) -> tuple[bool, int]:
     known = channel.channel in _ONE_CHANNEL_ORDER
     place = _ONE_CHANNEL_ORDER.index(channel.channel) if known else len(_ONE_CHANNEL_ORDER)
     return channel.verified_us is None, place

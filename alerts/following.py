@@ -13,55 +13,18 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, func, or_, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from alerts import audience, plan
+from alerts import audience, plan, statements
 from alerts.audience import Person
 from alerts.incidents import Applied
 from alerts.models import AlarmRecord, CapMessage, Delivery, Incident, IncidentEntry, Notification
 from alerts.policy import Due, Hazard, Policy
 from edge.wire.messages import Alarm
+from registry.statements import fetch, run
 
 _OPEN_STATES = ("opened", "acknowledged")
-#: What is read of an incident that a word may belong to.
-_OF_INCIDENT = (
-    Incident.id, Incident.open_key, Incident.subject_kind, Incident.subject_id, Incident.hazard,
-    Incident.alarm_class, Incident.state, Incident.history, Incident.raised_us, Incident.episode,
-)  # fmt: skip
-_RENEW_ALARM = (
-    update(AlarmRecord.__table__)  # type: ignore[arg-type]
-    .where(AlarmRecord.id == bindparam("of_id"))
-    .values(
-        {
-            name: bindparam(f"to_{name}")
-            for name in (
-                "kind",
-                "alarm_class",
-                "raised_us",
-                "cleared_us",
-                "revision",
-                "reason",
-                "peak",
-                "values",
-                "test",
-            )
-        }
-    )
-)
-_END_INCIDENT = (
-    update(Incident.__table__)  # type: ignore[arg-type]
-    .where(Incident.id == bindparam("of_id"))
-    .values(
-        state="all_clear", open_key=None, next_rung_us=None, cleared_us=bindparam("to_cleared_us"),
-        version=Incident.version + 1,
-    )
-)  # fmt: skip
-_JOIN_INCIDENT = (
-    update(Incident.__table__)  # type: ignore[arg-type]
-    .where(Incident.id == bindparam("of_id"))
-    .values(raised_us=bindparam("to_raised_us"), version=Incident.version + 1)
-)
 
 
 class Word(NamedTuple):
@@ -106,13 +69,9 @@ async def open_incidents(
     session: AsyncSession, ids: Collection[str], keys: Collection[str]
 ) -> list[Any]:
     """Incidents by id or by open key, locked against other workers."""
-    rows = await session.execute(
-        select(*_OF_INCIDENT)
-        .where(or_(Incident.id.in_(ids), Incident.open_key.in_(keys)))
-        .order_by(Incident.id)
-        .with_for_update()
-    )
-    return list(rows)
+    if not ids and not keys:
+        return []
+    return list(await fetch(session, statements.OPEN_INCIDENTS, ids=list(ids), keys=list(keys)))
 
 
 def is_plain(word: Word, record: Any | None, incident: Any | None) -> bool:
@@ -327,18 +286,15 @@ async def write(session: AsyncSession, rows: Rows) -> None:
     """All statements of a wave."""
     for table, values in rows.inserts.items():
         if values:
-            await session.execute(table.__table__.insert(), values)
+            await run(session, statements.INSERT[table], values)
     for statement, changes in (
-        (_RENEW_ALARM, rows.alarms), (_JOIN_INCIDENT, rows.joined), (_END_INCIDENT, rows.ended),
+        (statements.RENEW_ALARM, rows.alarms), (statements.JOIN_INCIDENT, rows.joined),
+        (statements.END_INCIDENT, rows.ended),
     ):  # fmt: skip
         if changes:
-            await session.execute(statement, changes)
+            await run(session, statement, changes)
     if rows.touched:
-        await session.execute(
-            update(Incident.__table__)  # type: ignore[arg-type]
-            .where(Incident.id.in_(rows.touched))
-            .values(version=Incident.version + 1)
-        )
+        await run(session, statements.TOUCH_INCIDENTS, {"ids": rows.touched})
     if rows.withdrawn:
         of = select(Notification.id).where(Notification.incident_id.in_(rows.withdrawn))
         await session.execute(

@@ -19,6 +19,7 @@ from alerts.models import Delivery, Incident, Notification
 from alerts.policy import PROOFS, Policy, Rule, next_timed_rung
 from alerts.queue import FAILED_STATES
 from edge.wire.clock import US_PER_S
+from registry.statements import fetch
 
 #: So many incidents climb in one transaction; first messages and new alarms go between.
 _CLIMBS_AT_ONCE = 100
@@ -231,7 +232,7 @@ async def _not_yet_tried(session: AsyncSession, incident: Incident, rule: Rule) 
 
 async def is_due(session: AsyncSession, now_us: int) -> bool:
     """Whether there is anything to climb."""
-    return await session.scalar(_IS_DUE, {"now_us": now_us}) is not None
+    return bool(await fetch(session, _IS_DUE, now_us=now_us))
 
 
 async def climb_due(session: AsyncSession, now_us: int, policy: Policy) -> int:

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
+from collections import namedtuple
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 import structlog
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Bundle
 
-from alerts import acknowledge, reports
+from alerts import acknowledge, reports, statements
 from alerts.channels.base import Message, Outcome
-from alerts.models import AlarmRecord, Delivery, Incident, Notification
 from alerts.policy import CAN_WAIT
 from alerts.queue import Lease
 from alerts.texts import Catalogues, Facts, compose
 from alerts.texts.compose import Trouble
 from alerts.tokens import unsubscribe_token
-from registry.cameras.models import Camera
 from registry.households import ADDRESS, CHANNEL_ADDRESS, CONTACT_NAME
-from registry.models import Contact, ContactChannel, Detector, Household, Site
+from registry.models import Contact
 from registry.sealed import Keyring, KeyringError
+from registry.statements import fetch
 from registry.units import unit_name
 
 log = structlog.get_logger(__name__)
@@ -40,29 +40,22 @@ class Letter(NamedTuple):
     message: Message | Outcome
 
 
-#: What a letter needs of each table: whole objects cost as much as all the rest of writing it.
-_PARTS: tuple[Bundle[Any], ...] = (
-    Bundle("delivery", Delivery.id, Delivery.channel, Delivery.priority),
-    Bundle(
-        "notification", Notification.id, Notification.message, Notification.language,
-        Notification.values, Notification.rung, Notification.episode,
-    ),
-    Bundle(
-        "incident", Incident.id, Incident.hazard, Incident.alarm_class, Incident.raised_us,
-        Incident.acknowledged_us, Incident.subject_kind, Incident.summary, Incident.unit_code,
-    ),
-    Bundle("channel", ContactChannel.id, ContactChannel.address, ContactChannel.heard_us),
-    Bundle("contact", Contact.role, Contact.name),
-    Bundle("household", Household.id, Household.address),
-    Bundle("site", Site.id, Site.title),
-)  # fmt: skip
-_OF_ALARM: Bundle[Any] = Bundle(
-    "alarm", AlarmRecord.incident_id, AlarmRecord.kind, AlarmRecord.test, AlarmRecord.cleared_us
-)
+#: A part of a letter's row for each table: whole objects cost as much as all the rest of writing it.
+_PARTS: dict[str, Any] = {
+    name: namedtuple(name, [column.key for column in columns])  # columns decide
+    for name, columns in statements.LETTER.items()
+}
+
+
+class _Alarm(NamedTuple):
+    incident_id: str
+    kind: str
+    test: bool
+    cleared_us: int | None
 
 
 class _Row(NamedTuple):
-    """A delivery and what it is about: each a part with the columns of ``_PARTS``."""
+    """A delivery and what it is about: each a part with the columns of ``statements.LETTER``."""
 
     delivery: Any
     notification: Any
@@ -109,18 +102,12 @@ async def write_letters(
 
 
 async def _rows(session: AsyncSession, delivery_ids: list[str]) -> dict[str, _Row]:
-    found = await session.execute(
-        select(*_PARTS)
-        .select_from(Delivery)
-        .join(Notification, Delivery.notification_id == Notification.id)
-        .join(Incident, Notification.incident_id == Incident.id)
-        .join(ContactChannel, Delivery.channel_id == ContactChannel.id)
-        .join(Contact, ContactChannel.contact_id == Contact.id)
-        .outerjoin(Household, Incident.household_id == Household.id)
-        .outerjoin(Site, Incident.site_id == Site.id)
-        .where(Delivery.id.in_(delivery_ids))
-    )
-    return {row[0].id: _Row(*row) for row in found}
+    rows = {}
+    for found in await fetch(session, statements.LETTERS, ids=delivery_ids):
+        values = iter(found)
+        row = _Row(*(part._make(islice(values, len(part._fields))) for part in _PARTS.values()))
+        rows[row.delivery.id] = row
+    return rows
 
 
 async def _first_names(session: AsyncSession, rows: Iterable[_Row], keyring: Keyring) -> dict[str, str]:
@@ -143,17 +130,10 @@ def first_name(person: Contact, keyring: Keyring) -> str:
 
 async def _alarms(session: AsyncSession, incident_ids: set[str]) -> dict[str, list[tuple[Any, str]]]:
     """Per incident its alarms, the earliest first, each with its detector's or camera's place."""
-    found = await session.execute(
-        select(_OF_ALARM, func.coalesce(Detector.place, Camera.place))
-        .select_from(AlarmRecord)
-        .outerjoin(Detector, Detector.id == AlarmRecord.detector_id)
-        .outerjoin(Camera, Camera.id == AlarmRecord.detector_id)
-        .where(AlarmRecord.incident_id.in_(incident_ids))
-        .order_by(AlarmRecord.raised_us, AlarmRecord.id)
-    )
     result: dict[str, list[tuple[Any, str]]] = {}
-    for record, place in found:
-        result.setdefault(record.incident_id or "", []).append((record, place or ""))
+    for row in await fetch(session, statements.ALARMS_OF_INCIDENTS, ids=list(incident_ids)):
+        alarm = _Alarm(*row[:-1])
+        result.setdefault(alarm.incident_id, []).append((alarm, row[-1] or ""))
     return result
 
 

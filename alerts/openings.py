@@ -14,15 +14,14 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import and_, func, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from alerts import audience, following, incidents, plan, records, trials
+from alerts import audience, following, incidents, plan, records, statements, trials
 from alerts.audience import Person
 from alerts.following import Rows, Word
 from alerts.incidents import Applied, Subject
-from alerts.models import AlarmEpoch, AlarmRecord, Delivery, Incident, IncidentEntry, Notification
+from alerts.models import AlarmRecord, Delivery, Incident, IncidentEntry, Notification
 from alerts.policy import (
     DEFAULT_POLICY,
     REOPEN_WITHIN_S,
@@ -37,7 +36,7 @@ from alerts.policy import (
 from edge.wire.clock import US_PER_S
 from edge.wire.identity import new_id
 from edge.wire.messages import Alarm, Transition
-from registry.models import Detector, Household, Site
+from registry.statements import fetch
 
 
 class Said(NamedTuple):
@@ -211,19 +210,14 @@ async def _standing_epochs(
     session: AsyncSession, said: Sequence[Said], now_us: int
 ) -> set[tuple[str, str]]:
     """(site, epoch) of the epochs that no later one's snapshot has ended; locked against one."""
-    query = (
-        select(AlarmEpoch.site_id, AlarmEpoch.epoch, AlarmEpoch.first_snapshot_us)
-        .where(AlarmEpoch.site_id.in_({one.site_id for one in said}))
-        .order_by(AlarmEpoch.id)
-        .with_for_update()
-    )
-    met = (await session.execute(query)).all()
+    site_ids = list({one.site_id for one in said})
+    met = await fetch(session, statements.EPOCHS_OF_SITES, sites=site_ids)
     spoken = dict.fromkeys((one.site_id, one.epoch) for one in said)
     unmet = [key for key in spoken if key not in {(row.site_id, row.epoch) for row in met}]
     if unmet:
         for site_id, epoch in unmet:
             await records.meet_epoch(session, site_id, epoch, now_us)
-        met = (await session.execute(query)).all()
+        met = await fetch(session, statements.EPOCHS_OF_SITES, sites=site_ids)
     found: dict[str, list[str]] = {}
     for site_id, epoch, first_snapshot_us in met:
         if first_snapshot_us is not None:
@@ -233,30 +227,14 @@ async def _standing_epochs(
 
 
 async def _known(session: AsyncSession, ids: Sequence[str]) -> dict[str, Any]:
-    rows = await session.execute(
-        select(
-            AlarmRecord.id, AlarmRecord.site_id, AlarmRecord.epoch, AlarmRecord.revision,
-            AlarmRecord.omitted_us, AlarmRecord.incident_id, AlarmRecord.cleared_us,
-            AlarmRecord.abandoned_us, AlarmRecord.history,
-        )
-        .where(AlarmRecord.id.in_(ids))
-        .order_by(AlarmRecord.id)
-        .with_for_update()
-    )  # fmt: skip
+    rows = await fetch(session, statements.KNOWN_ALARMS, ids=list(ids))
     return {row.id: row for row in rows}
 
 
 async def _homes(session: AsyncSession, said: Sequence[Said]) -> dict[tuple[str, str], _Home]:
     """By (detector, site)."""
-    rows = await session.execute(
-        select(
-            Detector.id, Detector.site_id, Household.id,
-            func.coalesce(Household.unit_code, Site.unit_code),
-        )
-        .join(Household, Detector.household_id == Household.id)
-        .outerjoin(Site, Site.id == Household.site_id)
-        .where(Detector.id.in_({one.alarm.detector for one in said}))
-    )  # fmt: skip
+    ids = list({one.alarm.detector for one in said})
+    rows = await fetch(session, statements.HOMES_OF_DETECTORS, ids=ids)
     return {
         (detector, site): _Home(home, code)
         for detector, site, home, code in rows
@@ -308,20 +286,8 @@ async def _in_the_way(
     session: AsyncSession, homes: Collection[str], earliest_us: int
 ) -> set[tuple[str, str]]:
     """(home, hazard) with an incident that an alarm might join or let burn again."""
-    ended_us = func.coalesce(Incident.cleared_us, Incident.resolved_us)
-    rows = await session.execute(
-        select(Incident.subject_id, Incident.hazard).where(
-            Incident.subject_kind == "household",
-            Incident.subject_id.in_(homes),
-            or_(
-                Incident.open_key.is_not(None),
-                and_(
-                    Incident.state == "all_clear",
-                    ended_us >= earliest_us - REOPEN_WITHIN_S * US_PER_S,
-                ),
-            ),
-        )
-    )
+    since_us = earliest_us - REOPEN_WITHIN_S * US_PER_S
+    rows = await fetch(session, statements.IN_THE_WAY, homes=list(homes), since_us=int(since_us))
     return {(home, hazard) for home, hazard in rows}
 
 

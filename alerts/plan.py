@@ -13,11 +13,10 @@ from sqlalchemy import func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from alerts import audience
-from alerts.audience import Person
+from alerts.audience import Person, Somebody
 from alerts.models import Delivery, Incident, IncidentEntry, Notification
 from alerts.policy import CAN_WAIT, Due, Rule, due, outside_quiet_hours
 from edge.wire.identity import new_id
-from registry.models import Contact
 
 #: Texts that go to whoever was told before, whichever rung told them.
 _TO_THE_TOLD = ("all_clear", "acknowledged")
@@ -158,7 +157,7 @@ def planned_line(
     )  # fmt: skip
 
 
-def _wished(contact: Contact, rule: Rule, due_us: int) -> int:
+def _wished(contact: Somebody, rule: Rule, due_us: int) -> int:
     """The household's own quiet hours hold for what can wait, never for an alarm."""
     if rule.priority == 0 or contact.quiet_from_h is None or contact.quiet_until_h is None:
         return due_us

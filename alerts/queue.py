@@ -11,26 +11,22 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Select, bindparam, exists, func, insert, or_, select, update
+from sqlalchemy import Select, bindparam, exists, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
+from alerts import statements
 from alerts.channels.base import DEAD_ADDRESS_REASONS, Outcome
 from alerts.models import Attempt, Delivery, Notification
 from edge.wire.clock import US_PER_S
 from edge.wire.identity import new_id
 from registry.models import ContactChannel
+from registry.statements import fetch, run
 
 #: Nothing more follows in these states, unless the provider itself reports later.
 FINAL_STATES = ("accepted", "delivered", "seen", "refused", "dead", "unknown", "cancelled")
 FAILED_STATES = ("refused", "dead", "unknown")
 _PENDING_STATES = ("queued", "sending")
-#: What recording an outcome needs to know of a delivery.
-_JUDGED = (
-    Delivery.id, Delivery.state, Delivery.attempts, Delivery.lease_owner, Delivery.channel_id,
-    Delivery.priority, Delivery.queued_us, Delivery.first_due_us, Delivery.due_us,
-    Delivery.accepted_us, Delivery.provider_id,
-)  # fmt: skip
 
 
 class BackOff(NamedTuple):
@@ -121,14 +117,6 @@ def _due_statement() -> Select[str]:
 # Made once: putting a statement together costs as much as running it.
 _DUE = _due_statement()
 _DUE_SKIPPING = _DUE.with_for_update(of=Delivery, skip_locked=True)
-_EARLIEST = (
-    select(Delivery.channel, Delivery.priority, func.min(Delivery.due_us))
-    .where(Delivery.state == "queued")
-    .group_by(Delivery.channel, Delivery.priority)
-)
-_LOST = select(
-    exists().where(Delivery.state == "sending", Delivery.lease_until_us < bindparam("now_us"))
-)
 
 
 class Queue:
@@ -142,9 +130,9 @@ class Queue:
 
     async def look(self, session: AsyncSession, now_us: int) -> Waiting:
         """What there is to do, in two questions whatever the length of the queue."""
-        earliest = {(row[0], row[1]): row[2] for row in await session.execute(_EARLIEST)}
-        lost = await session.scalar(_LOST, {"now_us": now_us})
-        return Waiting(earliest, bool(lost))
+        earliest = {(row[0], row[1]): row[2] for row in await fetch(session, statements.EARLIEST)}
+        lost = await fetch(session, statements.LOST, now_us=now_us)
+        return Waiting(earliest, bool(lost[0][0]))
 
     async def claim(
         self,
@@ -164,26 +152,18 @@ class Queue:
                     "most": limit - len(ids),
                 }  # fmt: skip
                 due = _DUE_SKIPPING if self._skip_locked else _DUE
-                ids += await session.scalars(due, wanted)
+                ids += [row[0] for row in await fetch(session, due, **wanted)]
         if not ids:
             return []
-        taken = await session.execute(
-            update(Delivery)
-            .where(Delivery.id.in_(ids), Delivery.state == "queued")
-            .values(
-                state="sending",
-                lease_owner=self.owner,
-                lease_until_us=now_us + self._lease_us,
-                attempts=Delivery.attempts + 1,
-            )
-            .returning(Delivery.id, Delivery.attempts)
-            .execution_options(synchronize_session=False)
+        taken = await fetch(
+            session, statements.LEASE, ids=ids, owner=self.owner, until_us=now_us + self._lease_us
         )
         place = {delivery_id: number for number, delivery_id in enumerate(ids)}
         leases = [Lease(row[0], new_id(), row[1]) for row in taken]
         leases.sort(key=lambda lease: place[lease.delivery_id])
-        await session.execute(
-            insert(Attempt),
+        await run(
+            session,
+            statements.INSERT[Attempt],
             [
                 {
                     "id": lease.attempt_id, "delivery_id": lease.delivery_id,
@@ -204,22 +184,19 @@ class Queue:
         self, session: AsyncSession, ended: Sequence[tuple[Lease, Outcome]], now_us: int
     ) -> list[str | None]:
         """``record`` for many, in few statements; the states in the order of ``ended``."""
-        await session.execute(
-            update(Attempt),
+        await run(
+            session,
+            statements.END_ATTEMPT,
             [
                 {
-                    "id": lease.attempt_id, "ended_us": now_us, "outcome": outcome.kind,
-                    "reason": outcome.reason, "evidence": outcome.evidence or None,
+                    "of_id": lease.attempt_id, "to_ended_us": now_us, "to_outcome": outcome.kind,
+                    "to_reason": outcome.reason, "to_evidence": outcome.evidence or None,
                 }
                 for lease, outcome in ended
             ],
         )  # fmt: skip
-        rows = await session.execute(
-            select(*_JUDGED)
-            .where(Delivery.id.in_([lease.delivery_id for lease, _ in ended]))
-            .order_by(Delivery.id)
-            .with_for_update()
-        )
+        ids = [lease.delivery_id for lease, _ in ended]
+        rows = await fetch(session, statements.JUDGED, ids=ids)
         found = {row.id: row for row in rows}
         states: list[str | None] = []
         changes = []
@@ -229,7 +206,7 @@ class Queue:
                 states.append(None)
                 continue
             changes.append(self._settled(row, outcome, now_us))
-            states.append(changes[-1]["state"])
+            states.append(changes[-1]["to_state"])
             if outcome.kind == "refused" and outcome.reason in DEAD_ADDRESS_REASONS:
                 await session.execute(
                     update(ContactChannel)
@@ -237,7 +214,7 @@ class Queue:
                     .values(dead_us=now_us, dead_reason=outcome.reason)
                 )
         if changes:
-            await session.execute(update(Delivery), changes)
+            await run(session, statements.SETTLE, changes)
         return states
 
     def _ours(self, row: Any, lease: Lease, outcome: Outcome) -> bool:
@@ -248,18 +225,19 @@ class Queue:
 
     def _settled(self, row: Any, outcome: Outcome, now_us: int) -> dict[str, Any]:
         change = {
-            "id": row.id, "lease_owner": None, "lease_until_us": None, "reason": outcome.reason,
-            "provider_id": outcome.provider_id or row.provider_id, "state": outcome.kind,
-            "accepted_us": now_us if outcome.kind == "accepted" else row.accepted_us,
-            "due_us": row.due_us,
+            "of_id": row.id, "to_lease_owner": None, "to_lease_until_us": None,
+            "to_reason": outcome.reason, "to_provider_id": outcome.provider_id or row.provider_id,
+            "to_state": outcome.kind, "to_due_us": row.due_us,
+            "to_accepted_us": now_us if outcome.kind == "accepted" else row.accepted_us,
         }  # fmt: skip
         if outcome.kind == "retry":
             jitter = random.random()  # noqa: S311  # spreads retries, guards nothing
             pause_s = wait_s(row.priority, row.attempts, outcome.retry_after_s, jitter)
-            change["due_us"] = now_us + int(pause_s * self._factor * US_PER_S)
+            due_us = now_us + int(pause_s * self._factor * US_PER_S)
             life_us = int(BACK_OFF[row.priority].give_up_s * self._factor * US_PER_S)
             give_up_us = max(row.queued_us, row.first_due_us) + life_us
-            change["state"] = "queued" if change["due_us"] <= give_up_us else "dead"
+            change["to_due_us"] = due_us
+            change["to_state"] = "queued" if due_us <= give_up_us else "dead"
         return change
 
     async def expire(self, session: AsyncSession, now_us: int) -> list[str]:

@@ -12,15 +12,15 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from alerts import plan
+from alerts import plan, statements
 from alerts.cap.ready import make_ready
 from alerts.models import CapMessage, Incident, Notification
 from alerts.policy import Policy
 from edge.wire.clock import US_PER_S
-from registry.models import Household, Site
+from registry.statements import fetch, run
 
 #: A degree of latitude, and of longitude at the equator.
 _M_PER_DEGREE = 111_320.0
@@ -38,20 +38,10 @@ async def tie(session: AsyncSession, incident_ids: Collection[str], now_us: int,
     """Look around each incident that nobody has looked around yet; the deliveries that came of it."""
     if not incident_ids:
         return 0
-    fresh = await session.execute(
-        select(Incident.id, Household.lat, Household.lon, Site.lat, Site.lon)
-        .join(Household, Incident.household_id == Household.id)
-        .outerjoin(Site, Site.id == Incident.site_id)
-        .where(
-            Incident.id.in_(incident_ids),
-            Incident.together_id.is_(None),
-            Incident.alarm_class == "alarm",
-            Incident.history.is_(False),
-        )
-    )
+    fresh = await fetch(session, statements.NOT_LOOKED_AROUND, ids=list(incident_ids))
     places: dict[str, tuple[bool, Any]] = {}
     nowhere: list[str] = []
-    for incident_id, lat, lon, site_lat, site_lon in fresh.all():
+    for incident_id, lat, lon, site_lat, site_lon in fresh:
         own = lat is not None and lon is not None
         place = (lat, lon) if own else (site_lat, site_lon)
         if None in place:
@@ -60,12 +50,7 @@ async def tie(session: AsyncSession, incident_ids: Collection[str], now_us: int,
             places[incident_id] = own, place
     planned = await _look_around(session, places, now_us, policy) if places else 0
     if nowhere:  # nobody knows what is around; said in one statement for all of them
-        await session.execute(
-            update(Incident)
-            .where(Incident.id.in_(nowhere))
-            .values(together_id=Incident.id)
-            .execution_options(synchronize_session=False)
-        )
+        await run(session, statements.NOWHERE, {"ids": nowhere})
     await session.flush()
     return planned
 

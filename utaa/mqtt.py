@@ -68,6 +68,11 @@ class PacketReader:
     def __init__(self) -> None:
         self._buffer = bytearray()
 
+    @property
+    def has_begun(self) -> bool:
+        """A part of a packet is at hand."""
+        return bool(self._buffer)
+
     def feed(self, data: bytes) -> list[Packet]:
         """The packets complete by now. Raises ``ProtocolError``."""
         self._buffer += data

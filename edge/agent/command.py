@@ -6,10 +6,11 @@ import logging
 import os
 import sqlite3
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
+import msgspec
 import structlog
 import typer
 
@@ -128,12 +129,17 @@ def log_to_stderr(level: str) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
+            structlog.processors.JSONRenderer(serializer=_as_json),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+
+
+def _as_json(line: Any, default: Callable[[Any], Any]) -> str:
+    """A fire is a line, and in a storm there are hundreds a second."""
+    return msgspec.json.encode(line, enc_hook=default).decode()
 
 
 def fail(message: str, code: int) -> NoReturn:

@@ -165,10 +165,16 @@ class Sounding:
         """When ``orders`` is to be asked although nothing happened (alarm time)."""
         return self.sirens.wake_us if self._connected else None
 
+    def is_due(self, now_us: int) -> bool:
+        """Whether ``orders`` may have anything to say."""
+        if not self._connected:
+            return False
+        wake_us = None if self.stirred else self.wake_us
+        return self.stirred or (wake_us is not None and wake_us <= now_us)
+
     def orders(self, active: Iterable[Alarm], now_us: int) -> tuple[list[Order], list[Verdict]]:
         """What is to be told, and which outputs were found to work or not."""
-        wake_us = self.wake_us
-        if not self._connected or not (self.stirred or (wake_us is not None and wake_us <= now_us)):
+        if not self.is_due(now_us):
             return [], []
         self.stirred = False
         return self.sirens.orders(active, now_us), self.sirens.verdicts()

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import random
 import time
 from collections.abc import Awaitable, Callable
@@ -81,8 +82,13 @@ RECONNECT_CAP_S = 30.0
 STEADY_S = 20.0
 #: Saying goodbye takes no longer than this before it is cut short (real seconds).
 LEAVE_S = 2.0
+#: Acknowledgements are written down at most this often (real seconds): little beside a round trip.
+SETTLE_EVERY_S = 0.01
 #: Results of commands that wait for a connection; the oldest go first when there are more.
 MAX_RESULTS = 100
+
+#: So many publications at once are no news for a log.
+_EXPECTED_CALLS = 10 * ALARMS_WINDOW
 
 _event_decoder = msgspec.json.Decoder(Event)
 
@@ -162,6 +168,8 @@ class Link:
         self._snapshot_begun = asyncio.Event()
         #: the city has the first part of a snapshot of this connection
         self._listed = asyncio.Event()
+        #: there may be events that nobody has looked at
+        self._has_more_events = True
         self._events_wake = asyncio.Event()
         self._frames_wake = asyncio.Event()
         self._stopping = asyncio.Event()
@@ -173,7 +181,7 @@ class Link:
     def wake(self, *, events: bool, frames: bool) -> None:
         """Something was committed. From any thread."""
         if events:
-            self._call(self._events_wake.set)
+            self._call(self._wake_events)
         if frames:
             self._call(self._frames_wake.set)
 
@@ -194,6 +202,10 @@ class Link:
         if self._loop is not None:
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to wake
                 self._loop.call_soon_threadsafe(function)
+
+    def _wake_events(self) -> None:
+        self._has_more_events = True
+        self._events_wake.set()
 
     def _wake_both(self) -> None:
         self._events_wake.set()
@@ -255,7 +267,7 @@ class Link:
             will = aiomqtt.Will(
                 topics.site_topic(self._site, "status"), self._status("offline"), 1, retain=True
             )
-        return aiomqtt.Client(
+        client = aiomqtt.Client(
             self._broker.host,
             self._broker.port,
             username=self._broker.username,
@@ -270,6 +282,8 @@ class Link:
             max_queued_incoming_messages=0,
             max_queued_outgoing_messages=0,
         )
+        client.pending_calls_threshold = _EXPECTED_CALLS
+        return client
 
     def _status(self, state: str) -> bytes:
         return encode(
@@ -326,8 +340,12 @@ class Link:
 
     async def _settle(self) -> None:
         """Acknowledgements, many at a time, into the spool and out of the windows."""
+        settled_s = 0.0
         while True:
             acks = [await self._acks.get()]
+            # one by itself at once; in a storm they come one after another and share a transaction
+            await asyncio.sleep(max(0.0, settled_s + SETTLE_EVERY_S - time.monotonic()))
+            settled_s = time.monotonic()
             while not self._acks.empty():
                 acks.append(self._acks.get_nowait())
             try:
@@ -355,7 +373,9 @@ class Link:
             self._settle_snapshots(settled.snapshots, now_s)
             if settled.rejected:
                 self._ears.rejected(settled.rejected)
-            self._wake_both()
+            if self._has_more_events:
+                self._events_wake.set()
+            self._frames_wake.set()
 
     def _settle_snapshots(self, nonces: set[str], now_s: float) -> None:
         if not nonces:
@@ -374,6 +394,7 @@ class Link:
         self._snapshot_moved.set()
 
     def _clear_events(self) -> None:
+        self._has_more_events = True
         self._alarms.clear()
         self._lesser.clear()
 
@@ -449,9 +470,9 @@ class Link:
                 await self._publish(client, "result", encode(self._results[0]))
                 del self._results[0]
             now_s = time.monotonic()
-            self._alarms.expire(now_s)
-            self._lesser.expire(now_s)
-            for row in self._chosen_events():
+            if self._alarms.expire(now_s) + self._lesser.expire(now_s):
+                self._has_more_events = True
+            for row in self._chosen_events() if self._has_more_events else ():
                 (self._lesser if row.rank else self._alarms).sent(row.seq, now_s)
                 if row.rank == 0:
                     publishing = self._publish(client, "event", self._event(row))
@@ -464,8 +485,11 @@ class Link:
     def _chosen_events(self) -> list[PendingEvent]:
         under_way = self._alarms.under_way | self._lesser.under_way
         free = {True: self._lesser.free(), False: self._alarms.free()}
-        rows = self._spool.pending_events(free[True] + free[False], under_way)
-        if not all(self._may_go(row) for row in rows):  # young ones may stand behind those that wait
+        limit = free[True] + free[False]
+        rows = self._spool.pending_events(limit, under_way)
+        found = len(rows)
+        young = all(self._may_go(row) for row in rows)
+        if not young:  # young ones may stand behind those that wait
             rows = self._spool.pending_events(MOST_LOOKED_AT, under_way)
             if self._snapshot_done.is_set():
                 self._want_snapshot()
@@ -480,6 +504,8 @@ class Link:
                 free[lesser] -= 1
                 room -= len(row.body) if lesser else 0
                 chosen.append(row)
+        # what comes later says so itself (``wake``): until then nobody need look again
+        self._has_more_events = not young or found == limit or len(chosen) < found
         return chosen
 
     def _may_go(self, row: PendingEvent) -> bool:
@@ -552,13 +578,13 @@ class Link:
     async def _publish(
         self, client: aiomqtt.Client, leaf: topics.SiteLeaf, payload: bytes, *, retain: bool = False
     ) -> None:
-        await client.publish(
-            topics.site_topic(self._site, leaf),
-            payload,
-            qos=1,
-            retain=retain,
-            timeout=PUBLISH_TIMEOUT_S,
-        )
+        try:
+            async with asyncio.timeout(PUBLISH_TIMEOUT_S):  # the client's own limit costs a task each
+                await client.publish(
+                    topics.site_topic(self._site, leaf), payload, qos=1, retain=retain, timeout=math.inf
+                )
+        except TimeoutError:
+            raise aiomqtt.MqttError("the broker does not take it") from None
 
 
 async def _as_coroutine(awaitable: Awaitable[object]) -> None:

@@ -55,6 +55,8 @@ class Window:
         self._jitter = jitter
         self._cap_s = cap_s
         self._under_way: dict[int, _UnderWay] = {}
+        #: nothing under way expires before it
+        self._quiet_until_s = float("inf")
         self._timeout_s = RESEND_AFTER_S
         self._grown_s = float("-inf")
         self._quickest_s: float | None = None
@@ -75,10 +77,14 @@ class Window:
     def sent(self, seq: int, now_s: float) -> None:
         """The message was handed to the connection."""
         spread = 1.0 + JITTER * (2.0 * self._jitter() - 1.0)
-        self._under_way[seq] = _UnderWay(now_s, now_s + self._timeout_s * spread)
+        due_s = now_s + self._timeout_s * spread
+        self._under_way[seq] = _UnderWay(now_s, due_s)
+        self._quiet_until_s = min(self._quiet_until_s, due_s)
 
     def expire(self, now_s: float) -> int:
         """Forget what got no answer in time, so that it is chosen again; how many."""
+        if now_s < self._quiet_until_s:
+            return 0
         late = [seq for seq, way in self._under_way.items() if way.due_s <= now_s]
         for seq in late:
             del self._under_way[seq]
@@ -88,11 +94,12 @@ class Window:
                 self._timeout_s = min(self._timeout_s * 2, self._cap_s)
             self._limit = max(self._least, self._limit / 2) if self._adaptive else self._limit
             self.resent += len(late)
+        self._quiet_until_s = min((way.due_s for way in self._under_way.values()), default=float("inf"))
         return len(late)
 
     def next_due_s(self) -> float | None:
-        """When the next one expires."""
-        return min((way.due_s for way in self._under_way.values()), default=None)
+        """When the next one expires, or a moment before it: what was answered meanwhile counts too."""
+        return self._quiet_until_s if self._under_way else None
 
     def settle(self, ranges: Iterable[tuple[int, int]], now_s: float) -> int:
         """The city answered for these; how many of them were under way."""
@@ -111,10 +118,13 @@ class Window:
 
     def _heard(self, now_s: float) -> None:
         """The city answers again: what it did not hear while it was away waits no long time more."""
-        self._timeout_s, self._grown_s = RESEND_AFTER_S, float("-inf")
+        was_s, self._timeout_s, self._grown_s = self._timeout_s, RESEND_AFTER_S, float("-inf")
+        if was_s == RESEND_AFTER_S:
+            return
         for way in self._under_way.values():
             if way.due_s > now_s + RESEND_AFTER_S * (1 + JITTER):
                 way.due_s = now_s + RESEND_AFTER_S * (1 + JITTER * (2 * self._jitter() - 1))
+                self._quiet_until_s = min(self._quiet_until_s, way.due_s)
 
     def clear(self) -> None:
         """The connection is gone: everything is to be sent again."""

@@ -90,6 +90,8 @@ class Sirens:
     @property
     def wake_us(self) -> int | None:
         """When ``orders`` is to be asked again although nothing happened."""
+        if not self._told and not self._silenced:
+            return None
         wakes = [at for told in self._told.values() for at in told.wakes()]
         return min([*wakes, *self._silenced.values()], default=None)
 
@@ -181,6 +183,9 @@ class Sirens:
 
     def orders(self, active: Iterable[Alarm], now_us: int) -> list[Order]:
         """What is to be told now."""
+        if not (self._targets or self._gone or self._queue or self._silenced):
+            self._sounding_for = frozenset()
+            return []
         loud = {alarm.id: alarm for alarm in active if alarm.kind in SOUNDING_KINDS and not alarm.test}
         self._silenced = {
             alarm: until_us

@@ -50,12 +50,20 @@ class Outlook:
     def pending_events(self, limit: int, exclude: set[int]) -> list[PendingEvent]:
         """Events to send: by class, newest raise first; without those under way."""
         with self._read_lock:
-            rows = self._reader.execute(
-                "SELECT seq, rank, at_us, mono_us, boot, synced, body FROM event WHERE acked_us IS NULL"
+            # the index alone says which; what is under way is not read again
+            seqs = self._reader.execute(
+                "SELECT seq FROM event WHERE acked_us IS NULL"
                 " ORDER BY rank, raised_us DESC, seq LIMIT ?",
                 (limit + len(exclude),),
             ).fetchall()
-        return [PendingEvent(*row) for row in rows if row[0] not in exclude][:limit]
+            rows = (
+                self._reader.execute(
+                    "SELECT seq, rank, at_us, mono_us, boot, synced, body FROM event WHERE seq=?",
+                    (seq,),
+                )
+                for seq in [seq for (seq,) in seqs if seq not in exclude][:limit]
+            )
+            return [PendingEvent(*row) for answer in rows for row in answer]
 
     def pending_frames(self, limit: int, exclude: set[int]) -> list[PendingFrame]:
         """Frames to send: newest and oldest in turn, so that live data stays live behind a backlog."""

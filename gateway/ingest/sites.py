@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -22,8 +22,24 @@ from registry.db import Base
 from registry.models import Detector, Site
 from registry.proposals import proposed
 from registry.rights import SYSTEM
+from registry.statements import among, fetch, run, table
 
 _MAX_ADDRESS, _MAX_SOURCE, _MAX_LABEL = 200, 40, 100
+
+_SITES, _DETECTORS, _SITE_EPOCHS = table(Site).c, table(Detector).c, table(SiteEpoch).c
+_KNOWN = select(_SITES.id).where(_SITES.id.in_(among("ids")))
+_OWNERS = select(_DETECTORS.id, _DETECTORS.site_id).where(_DETECTORS.id.in_(among("ids")))
+_EPOCHS = select(
+    _SITE_EPOCHS.id, _SITE_EPOCHS.site_id, _SITE_EPOCHS.epoch, _SITE_EPOCHS.newest_event
+).where(_SITE_EPOCHS.site_id.in_(among("sites")), _SITE_EPOCHS.epoch.in_(among("epochs")))
+_LATER_EVENT = (
+    update(table(SiteEpoch))
+    .where(
+        _SITE_EPOCHS.id == bindparam("of_id"),
+        _SITE_EPOCHS.newest_event < bindparam("to_newest_event"),
+    )
+    .values(newest_event=bindparam("to_newest_event"))
+)
 
 
 async def ensure_site(session: AsyncSession, site_id: str, *, accept: bool, now_us: int) -> bool:
@@ -59,15 +75,12 @@ async def ensure_site(session: AsyncSession, site_id: str, *, accept: bool, now_
 
 async def known_sites(session: AsyncSession, site_ids: Collection[str]) -> set[str]:
     """Which of these the register knows."""
-    return set(await session.scalars(select(Site.id).where(Site.id.in_(site_ids))))
+    return {row[0] for row in await fetch(session, _KNOWN, ids=list(site_ids))}
 
 
 async def owners(session: AsyncSession, detectors: Collection[str]) -> dict[str, str]:
     """detector → site, of those that the register knows."""
-    rows = await session.execute(
-        select(Detector.id, Detector.site_id).where(Detector.id.in_(detectors))
-    )
-    return {row.id: row.site_id for row in rows}
+    return {row[0]: row[1] for row in await fetch(session, _OWNERS, ids=list(detectors))}
 
 
 def of_another(detector: str) -> WireError:
@@ -84,7 +97,11 @@ async def check_owners(session: AsyncSession, site_id: str, detectors: Collectio
 
 async def ensure_epoch(session: AsyncSession, site_id: str, epoch: str, *, now_us: int) -> SiteEpoch:
     """The epoch's row; a new one if the city has not met it."""
-    query = select(SiteEpoch).where(SiteEpoch.site_id == site_id, SiteEpoch.epoch == epoch)
+    query = (
+        select(SiteEpoch)
+        .where(SiteEpoch.site_id == site_id, SiteEpoch.epoch == epoch)
+        .execution_options(populate_existing=True)  # ``ensure_epochs`` writes past the session
+    )
     found = await session.scalar(query)
     if found is None:
         await _insert_new(session, SiteEpoch, site_id=site_id, epoch=epoch, first_us=now_us)
@@ -96,17 +113,22 @@ async def ensure_epochs(
     session: AsyncSession, newest: Mapping[tuple[str, str], int], *, now_us: int
 ) -> None:
     """Enter the epochs (site, epoch) that the city has not met, and the newest event of each."""
-    rows = await session.scalars(
-        select(SiteEpoch).where(
-            SiteEpoch.site_id.in_({site_id for site_id, _ in newest}),
-            SiteEpoch.epoch.in_({epoch for _, epoch in newest}),
-        )
+    if not newest:
+        return
+    rows = await fetch(
+        session, _EPOCHS, sites=[site_id for site_id, _ in newest], epochs=[one for _, one in newest]
     )
     met = {(row.site_id, row.epoch): row for row in rows}
+    later = []
     for (site_id, epoch), seq in newest.items():
         row = met.get((site_id, epoch))
-        row = row or await ensure_epoch(session, site_id, epoch, now_us=now_us)
-        row.newest_event = max(row.newest_event, seq)
+        if row is None:
+            entered = await ensure_epoch(session, site_id, epoch, now_us=now_us)
+            entered.newest_event = max(entered.newest_event, seq)
+        elif seq > row.newest_event:
+            later.append({"of_id": row.id, "to_newest_event": seq})
+    if later:
+        await run(session, _LATER_EVENT, later)
 
 
 async def is_newest_epoch(session: AsyncSession, epoch: SiteEpoch) -> bool:

@@ -30,6 +30,8 @@ from utaa.onebox import OneBox, Plan, until
 
 _ROUND_S = 10.0
 _TICK_S = 0.005
+#: Progress is shown this often: it is the bench's own work.
+_TELL_S = 0.5
 #: After the last alarm: how long the last mail may take.
 _SETTLE_S = 120.0
 _QUIET = b'{"smoke_alarm":false,"optical_density_db_m":0.01,"temperature_c":20.5,"battery_pct":87}'
@@ -78,11 +80,11 @@ async def run_alarm(
          "sites": sites, "detectors": fire.detectors, "brokers": sites + 1},
         targets={"p50_ms": "≤ 60", "p99_ms": "≤ 250", "lost": "0", "doubled": "0"},
     )  # fmt: skip
-    async with SmtpSink(fire.accepted) as sink:
+    async with SmtpSink(fire.accepted, folder / "mail") as sink:
         plan = Plan(
             folder=folder, sites=tuple(f"bench-{n}" for n in range(sites)), influx=False,
             smtp_port=sink.port, open_overview=True,
-            gateway_env={"UTAA_ALERTS_SMTP__SECURITY": "none"},
+            gateway_env=sink.environment,
         )  # fmt: skip
         async with OneBox(plan, say=teller.say) as box:
             await box.start_gateway()
@@ -157,7 +159,7 @@ async def play(
     per_s = fire.detectors / _ROUND_S
     every = round(per_s / alarms_per_s) if alarms_per_s else 0
     total = round(per_s * seconds)
-    began_s, sent = time.monotonic(), 0
+    began_s, told_s, sent = time.monotonic(), 0.0, 0
     topics = [detector_topic(f"d{n}", "reading").encode() for n in range(fire.detectors)]
     with teller.bar(what, seconds) as bar:
         while sent < total:
@@ -177,7 +179,9 @@ async def play(
                     client.publish(messages)
             fire.readings += due - sent
             sent = due
-            bar.at(time.monotonic() - began_s, f"{len(fire.accepted_s)}/{len(fire.published_s)} mails")
+            if time.monotonic() >= told_s + _TELL_S:
+                told_s = time.monotonic()
+                bar.at(told_s - began_s, f"{len(fire.accepted_s)}/{len(fire.published_s)} mails")
             await asyncio.sleep(_TICK_S)
 
 

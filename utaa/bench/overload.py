@@ -86,11 +86,11 @@ async def run_overload(
         targets={"p99_ms": "≤ 2,000", "lost": "0", "doubled": "0", "telemetry_lost": "0",
                  "rss_mb_second_half.gateway": "as in the first half"},
     )  # fmt: skip
-    async with SmtpSink(fire.accepted) as sink:
+    async with SmtpSink(fire.accepted, folder / "mail") as sink:
         plan = Plan(
             folder=folder, sites=tuple(fire.site_of(n) for n in range(sites)), influx=False,
             smtp_port=sink.port, open_overview=True,
-            gateway_env={"UTAA_ALERTS_SMTP__SECURITY": "none"},
+            gateway_env=sink.environment,
         )  # fmt: skip
         async with OneBox(plan, say=teller.say) as box:
             await box.start_gateway()

@@ -96,7 +96,13 @@ class Teller:
             TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(),
             TextColumn("{task.fields[note]}"),
         )  # fmt: skip
-        with Progress(*columns, console=self.console, transient=True) as progress:
+        with Progress(
+            *columns,
+            console=self.console,
+            transient=True,
+            refresh_per_second=2,
+            disable=not self.console.is_terminal,
+        ) as progress:
             yield Bar(progress, what, total)
 
 

@@ -1,20 +1,40 @@
-"""A mail server that only notes who was written to and when; too quick to be the bench's limit."""
+"""A mail server that only notes who was written to and when; too quick to be the bench's limit.
+
+It speaks STARTTLS where it is given a folder for its certificate, and then takes mail over TLS alone.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from collections.abc import Callable
+from pathlib import Path
+
+from utaa.certificates import make_certificate
 
 #: recipient, seconds since 1970 at which the mail was accepted, the mail itself
 Accepted = Callable[[str, float, bytes], None]
 
 
 class SmtpSink:
-    """``async with SmtpSink(accepted) as sink``: plain SMTP on ``sink.port`` of this machine."""
+    """``async with SmtpSink(accepted) as sink``: SMTP on ``sink.port`` of this machine.
 
-    def __init__(self, accepted: Accepted) -> None:
+    ``folder``: where its certificate is kept; then it is STARTTLS and ``environment`` is how a gateway
+    finds and trusts it.
+    """
+
+    def __init__(self, accepted: Accepted, folder: Path | None = None) -> None:
         self._accepted = accepted
+        self._tls: ssl.SSLContext | None = None
+        #: a gateway's settings that go with it
+        self.environment = {"UTAA_ALERTS_SMTP__SECURITY": "none"}
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            files = make_certificate(folder, ["127.0.0.1", "localhost"])
+            self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self._tls.load_cert_chain(files.certificate, files.key)
+            self.environment = {"UTAA_ALERTS_SMTP__CA_FILE": str(files.certificate)}
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.Transport] = set()
         self.port = 0
@@ -22,7 +42,7 @@ class SmtpSink:
     async def __aenter__(self) -> SmtpSink:
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
-            lambda: _Session(self._accepted, self._open), "127.0.0.1", 0
+            lambda: _Session(self._accepted, self._open, self._tls), "127.0.0.1", 0
         )
         self.port = self._server.sockets[0].getsockname()[1]
         return self
@@ -35,8 +55,14 @@ class SmtpSink:
 
 
 class _Session(asyncio.Protocol):
-    def __init__(self, accepted: Accepted, opened: set[asyncio.Transport]) -> None:
+    def __init__(
+        self, accepted: Accepted, opened: set[asyncio.Transport], tls: ssl.SSLContext | None
+    ) -> None:
         self._accepted = accepted
+        self._tls = tls
+        #: still to be encrypted before it takes a mail
+        self._is_open = tls is not None
+        self._turning: asyncio.Task[None] | None = None
         self._opened = opened
         self._buffer = bytearray()
         self._recipient = ""
@@ -65,6 +91,18 @@ class _Session(asyncio.Protocol):
             answers.append(self._mail(piece) if self._in_data else self._command(piece))
         if answers:
             self._transport.write(b"".join(answers))
+        if self._is_open and answers and answers[-1].startswith(b"220"):
+            self._turning = asyncio.create_task(self._encrypt(), name="bench starttls")
+
+    async def _encrypt(self) -> None:
+        assert self._tls is not None
+        plain = self._transport
+        transport = await asyncio.get_running_loop().start_tls(plain, self, self._tls, server_side=True)
+        if transport is None:
+            return
+        self._opened.discard(plain)
+        self._opened.add(transport)
+        self._transport, self._is_open = transport, False
 
     def _mail(self, content: bytes) -> bytes:
         self._in_data = False
@@ -73,6 +111,12 @@ class _Session(asyncio.Protocol):
 
     def _command(self, line: bytes) -> bytes:
         word = line[:4].upper()
+        if word == b"EHLO" and self._is_open:
+            return b"250-bench\r\n250 STARTTLS\r\n"
+        if word == b"STAR" and self._is_open:
+            return b"220 go on\r\n"
+        if word == b"MAIL" and self._is_open:
+            return b"530 5.7.0 STARTTLS first\r\n"
         if word == b"EHLO":
             return b"250-bench\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SIZE 10000000\r\n"
         if word == b"RCPT":
