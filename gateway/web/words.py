@@ -21,6 +21,8 @@ LANGUAGES = ("mn", "en")
 DEFAULT_LANGUAGE = "mn"
 #: The city lives in one zone without summer time: +08:00.
 ZONE = ZoneInfo("Asia/Ulaanbaatar")
+#: Fields whose closed values have their texts under another name than the field's own.
+_GROUPS = {"state": "camera state", "funding_source": "funding"}
 _LOCALE = Path(__file__).parent / "locale"
 
 
@@ -38,6 +40,17 @@ class Words:
     def of(self, group: str, value: object) -> str:
         """The text of one of a closed set, ``camera state`` and ``active``; what has none is itself."""
         return self.catalogue.get(f"{group} {value}", str(value))
+
+    def value(self, name: str, value: object) -> str:
+        """What a field holds, as people say it: yes and no, closed values by their words, a dash."""
+        if value is None or value == "":
+            return "—"
+        if isinstance(value, bool):
+            return self.of("answer", "yes" if value else "no")
+        if isinstance(value, list | tuple):
+            return ", ".join(self.value(name, one) for one in value)
+        said = (self.of(group, value) for group in (_GROUPS.get(name, name), "value"))
+        return next((text for text in said if text != str(value)), str(value))
 
     def moment(self, time_us: int, now_us: int) -> str:
         """Local time; with the date when it is not today's."""

@@ -31,7 +31,7 @@ _CHUNK: Final = 500
 
 async def enter_demo_city(database: Database, keyring: Keyring, *, now_us: int) -> dict[str, int]:
     """Enter what is missing of the town; how many of each kind were new."""
-    act = Act(CONSOLE, now_us, "console", "the demo city")
+    act = Act(CONSOLE, now_us, "console", "жишээ хот")
     counts: dict[str, int] = {}
     async with database.write() as session:
         await enter_shipped_models(session)

@@ -171,22 +171,34 @@ def ingest(
     readings_per_s: Annotated[
         float, typer.Option(min=0, help="0: as fast as they are acknowledged; the city: 3667 or 22000.")
     ] = 0.0,
+    seconds: Annotated[float, typer.Option(min=1, help="How long, with --readings-per-s.")] = 60.0,
+    reads_per_s: Annotated[
+        float | None,
+        typer.Option(min=0, help="Questions for the last hour meanwhile; 4, at a given pace none."),
+    ] = None,
+    shuffled: Annotated[
+        bool, typer.Option(help="Each frame names its detectors in another order.")
+    ] = False,
     influx: Annotated[bool, typer.Option(help="Into InfluxDB instead of SQLite.")] = False,
+    progress: Annotated[
+        Path | None,
+        typer.Option(help="Goes on where this file ends; data and plot are kept beside it."),
+    ] = None,
+    max_disk_gb: Annotated[float, typer.Option(min=0.1, help="Stop when it holds more.")] = 20.0,
     full: _Full = False,
     as_json: _Json = False,
     folder: _Folder = None,
 ) -> None:
     """Frames of a whole city into the reading store; with --full until 100 million are stored."""
-    from utaa.bench.ingest import run_ingest
+    from utaa.bench.ingest import READS_PER_S, Wanted, run_ingest
 
-    _run(
-        lambda path, teller: run_ingest(
-            folder=path, teller=teller, rows=100_000_000 if full else rows, detectors=detectors,
-            per_frame=per_frame, per_s=readings_per_s, influx=influx,
-        ),
-        folder,
-        as_json,
+    wanted = Wanted(
+        rows=100_000_000 if full else rows, detectors=detectors, per_frame=per_frame,
+        per_s=readings_per_s, seconds=seconds, influx=influx, shuffled=shuffled, progress=progress,
+        max_disk_gb=max_disk_gb,
+        reads_per_s=(0.0 if readings_per_s else READS_PER_S) if reads_per_s is None else reads_per_s,
     )  # fmt: skip
+    _run(lambda path, teller: run_ingest(folder=path, teller=teller, wanted=wanted), folder, as_json)
 
 
 @app.command()
@@ -364,6 +376,26 @@ def registry(
     _run(
         lambda path, teller: run_registry(
             folder=path, teller=teller, cameras=cameras, questions=questions, database=database
+        ),
+        folder,
+        as_json,
+    )
+
+
+@app.command("pages")
+def pages_(
+    cameras: Annotated[int, typer.Option(min=0, help="Cameras in the register.")] = 70_000,
+    questions: Annotated[int, typer.Option(min=1, help="Requests of each page.")] = 40,
+    visits: Annotated[int, typer.Option(min=1, help="Visits of a slow phone.")] = 5,
+    as_json: _Json = False,
+    folder: _Folder = None,
+) -> None:
+    """Every page: the server's time, what travels at first, and a fire page on a slow 3G phone."""
+    from utaa.bench.pages import run_pages
+
+    _run(
+        lambda path, teller: run_pages(
+            folder=path, teller=teller, cameras=cameras, questions=questions, visits=visits
         ),
         folder,
         as_json,

@@ -136,7 +136,7 @@ async def _measure(
     try:
         await upgrade(database)
         teller.say(f"importing into {database}")
-        figures = await _import(url, data, book)
+        figures = await take_workbook(url, data, book)
         taken = figures.pop("taken")
         if taken != cameras:
             raise ServerError(f"the import took {taken} of {cameras} cameras")
@@ -156,7 +156,8 @@ async def _measure(
     return figures
 
 
-async def _import(url: str, data: Path, book: Path) -> dict[str, Any]:
+async def take_workbook(url: str, data: Path, book: Path) -> dict[str, Any]:
+    """Import it by the console's command; how long it took and how many rows were taken."""
     environment = {**os.environ, "UTAA_REGISTRY_DATABASE_URL": url, "UTAA_REGISTRY_DATA_DIR": str(data)}
     began_s = time.monotonic()
     command = [
