@@ -19,6 +19,7 @@ from edge.agent import testmode
 from edge.agent.alarmbook import AlarmBook
 from edge.agent.configuration import SiteConfig
 from edge.agent.devices import Devices
+from edge.agent.floods import FloodGate
 from edge.agent.recent import MAX_MOVES, Recent
 from edge.agent.sounding import TEST_MODE_S, Sounding
 from edge.agent.timeline import AlarmTime
@@ -121,6 +122,7 @@ class Core:
         self._sensed: set[str] = set()
         #: what sources answer by themselves, and what devices are told
         self.outbox: deque[Order] = deque(maxlen=MAX_WAITING_ORDERS)
+        self.gate = FloodGate(self.states, self.book.active, self.enter, self.counters["readings"])
         self._wake_up(spool)
 
     def _wake_up(self, spool: Spool) -> None:
@@ -139,6 +141,8 @@ class Core:
         if spool.reset is not None:
             self.note("spool_reset", dict(spool.reset))
         self.configure(self.config)
+        for detector in [one for one, kind in self.book.active if kind == "fault"]:
+            self.gate.clear(detector, self.now_us(), "the agent began anew")  # a flood of the last run
 
     # -- whether we can hear ------------------------------------------------------------------
 
@@ -201,10 +205,17 @@ class Core:
         if message.retained:
             self.counters["readings"]["retained_dropped"] += len(decoded.readings)
             return
+        readings = decoded.readings
+        if readings and not redelivered:
+            readings = self.gate.heard(readings, now_us)
+        self._hear(readings, now_us, redelivered=redelivered)
+
+    def _hear(self, readings: list[Reading], now_us: int, *, redelivered: bool) -> None:
+        """Keep and judge what was measured."""
         if not self._synced():
-            self._take_undated(decoded.readings, now_us)
+            self._take_undated(readings, now_us)
             return
-        for reading in decoded.readings:
+        for reading in readings:
             kept = self.recent.admit(reading)
             if kept is None:
                 self.counters["repaired"]["duplicate"] += 1
@@ -299,7 +310,8 @@ class Core:
         """When ``tick`` is to be called (alarm time)."""
         wakes = [self._wakes[0][0]] if self._wakes else []
         others = (
-            self.sounding.wake_us, self._next_test_end_us(), self._next_weekly_us(), self._stamp_due_us
+            self.sounding.wake_us, self._next_test_end_us(), self._next_weekly_us(), self._stamp_due_us,
+            self.gate.floods.wake_us,
         )  # fmt: skip
         wakes += [wake for wake in others if wake is not None]
         return min(wakes, default=None)
@@ -318,6 +330,7 @@ class Core:
             else:
                 self._place(detector, wake_us)
         self._end_tests(now_us)
+        self._hear(self.gate.end(now_us), now_us, redelivered=False)
         if now_us >= self._stamp_due_us and self.batch.is_empty():
             self._stamp_due_us = now_us + STAMP_EVERY_US
             self.batch.counters = self.counter_table()  # something to write: the time goes with it
@@ -449,6 +462,8 @@ class Core:
         self.batch.active[key] = self.book.active.get(key)
         if CLASS_OF[change.kind] == "alarm" and draft.transition != "update":
             self.urgent = True  # an update wakes nobody: it may share a commit
+            if draft.transition == "raise":
+                self.gate.raised(detector, self.now_us())
         log.info(
             f"alarm.{draft.transition}",
             detector=detector, kind=change.kind, alarm=draft.alarm.id, reason=change.reason,
