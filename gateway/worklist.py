@@ -23,7 +23,7 @@ from registry.fieldwork.localpage import LocalLink
 from registry.fieldwork.models import LocalPage
 from registry.fieldwork.reasons import TROUBLES, WAITING, Reason, in_order, rank
 from registry.labels.models import Label
-from registry.models import Detector, Household, Site
+from registry.models import AdministrativeUnit, Detector, Household, Site
 from registry.rights import Reach
 from registry.sealed import Keyring
 
@@ -126,6 +126,26 @@ async def cards_of(
             )
         )  # fmt: skip
     return cards
+
+
+async def unit_names(session: AsyncSession, codes: Iterable[str | None]) -> dict[str, tuple[str, str]]:
+    """Mongolian and English names of these units, with the district a khoroo lies in."""
+    wanted = {code for code in codes if code}
+    above = wanted | {code[:4] for code in wanted}
+    rows = await session.execute(
+        select(AdministrativeUnit.code, AdministrativeUnit.name_mn, AdministrativeUnit.name_en).where(
+            AdministrativeUnit.code.in_(above), AdministrativeUnit.valid_until.is_(None)
+        )
+    )
+    names = {row[0]: (row[1], row[2]) for row in rows}
+    return {code: _within_district(names, code) for code in wanted if code in names}
+
+
+def _within_district(names: Mapping[str, tuple[str, str]], code: str) -> tuple[str, str]:
+    own, district = names[code], names.get(code[:4])
+    if district is None or district == own:
+        return own
+    return f"{district[0]}, {own[0]}", f"{district[1]}, {own[1]}"
 
 
 def values_of(latest: LatestReading | None) -> dict[str, float]:

@@ -17,7 +17,7 @@ from gateway.api.router import api_router
 from gateway.desk import SiteOutOfReach
 from gateway.door import Asker, allow, need, rooms
 from gateway.problems import ProblemError, documented
-from gateway.worklist import Card, cards_of, values_of, worklist
+from gateway.worklist import Card, cards_of, unit_names, values_of, worklist
 from registry.fieldwork import commissioning, localpage, trials
 from registry.fieldwork.commissioning import Checks
 from registry.fieldwork.models import FieldPicture, Trial
@@ -91,6 +91,8 @@ class WorklistOut(BaseModel):
     total: int
     cut: bool
     as_of: str | None
+    #: names of the units that occur, in Mongolian and English, by code
+    units: dict[str, tuple[str, str]] = {}
 
 
 class TrialOut(BaseModel):
@@ -238,8 +240,9 @@ async def get_worklist(
     now_us = city.clock.now_us()
     async with city.database.read() as session:
         found = await worklist(session, city.keyring, now_us, asker.reach, unit, reason)
+        units = await unit_names(session, {card.unit_code for card in found.cards})
     items = [CardOut(**card_out(card)) for card in found.cards]
-    return WorklistOut(items=items, total=found.total, cut=found.cut, as_of=at(now_us))
+    return WorklistOut(items=items, total=found.total, cut=found.cut, as_of=at(now_us), units=units)
 
 
 @router.get(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from gateway.web import answers, codes, desk, home, maps, officer, routes
+from gateway.web import answers, codes, desk, home, maps, officer, routes, work
 
 
 def routers() -> list[APIRouter]:
@@ -17,4 +17,5 @@ def routers() -> list[APIRouter]:
         *officer.routers(),
         *home.routers(),
         *desk.routers(),
+        *work.routers(),
     ]
