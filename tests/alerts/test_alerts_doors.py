@@ -267,11 +267,44 @@ async def test_dispatch_follows_the_feed_from_the_alert_to_its_end(
         assert (await dispatch.get("/cap/none")).status_code == 404
     update_, alert = alerts
     assert (alert.msg_type, update_.msg_type) == ("Alert", "Update")
-    assert [r.identifier for r in update_.references] == [alert.identifier]
+    assert update_.references == (alert.reference,)
     assert alert.infos[0].areas[0].description == ADDRESS
     opened = [e for e in await town.all(AuditEntry) if e.action == "cap.open"]
     assert len(opened) == 2 and opened[0].object_id == (await town.incident()).id
     assert (await town.all(Incident))[0].state == "all_clear"
+
+
+@pytest.mark.parametrize(("cause", "last"), [("fault", "Cancel"), ("cooking", "Update")])
+async def test_dispatch_is_told_that_what_it_heard_was_a_mistake(
+    house: House, shared_data: Path, cause: str, last: str
+) -> None:
+    town = house.town
+    schema = xmlschema.XMLSchema(str(shared_data / "cap-fixtures" / "cap12.xsd"))
+    await town.alarm()
+    worker = town.worker(ScriptedChannel())
+    for _ in range(4):
+        town.clock.advance(timedelta(seconds=61))
+        await worker.run_until_idle()
+    await town.alarm(revision=2, transition="clear", cleared_us=town.clock.now_us())
+    town.clock.advance(timedelta(minutes=5))
+    incident = await town.incident()
+    async with await house.machine("duty") as desk:
+        path = f"/api/v1/incidents/{incident.id}"
+        answer = await desk.post(f"{path}/resolve", json={"cause": cause})
+        assert answer.status_code == 200, answer.text
+    async with await house.machine("dispatch") as dispatch:
+        entries = _entries((await dispatch.get("/cap")).text)
+        assert [title.split(":")[0] for title, _ in entries] == [last, "Update", "Alert"]
+        answers = [await dispatch.get(link) for _, link in reversed(entries)]
+    for answer in answers:
+        schema.validate(answer.text)
+    first, second, third = (read_cap(answer.content) for answer in answers)
+    assert [one.msg_type for one in (first, second, third)] == ["Alert", "Update", last]
+    assert (first.references, second.references) == ((), (first.reference,))
+    assert third.references == (first.reference, second.reference)
+    assert len({one.identifier for one in (first, second, third)}) == 3
+    assert first.sent_us < second.sent_us < third.sent_us
+    assert {one.urgency for one in third.infos} == {"Past"}
 
 
 def _tree(content: bytes) -> Any:
