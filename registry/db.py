@@ -126,6 +126,7 @@ def _inline_engine(url: str) -> AsyncEngine:
     engine = create_async_engine(
         make_url(url).set(drivername=inline_sqlite.DRIVER),
         connect_args={"timeout": _BUSY_TIMEOUT_S, "check_same_thread": False},
+        hide_parameters=True,
         pool_size=1,
         max_overflow=0,
     )

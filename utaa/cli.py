@@ -6,7 +6,9 @@ loads the city's libraries.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import resource
 import sys
 from importlib import metadata
 from typing import Annotated
@@ -75,8 +77,15 @@ def _front(
     pass
 
 
+def _no_core() -> None:
+    """A core file would hold keys and addresses: none is ever written, by us or what we start."""
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
 def main() -> None:
     """The entry point."""
+    _no_core()
     app = build(sys.argv[1:])
     try:
         app()

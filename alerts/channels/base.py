@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Literal, NamedTuple, Protocol
 
 import msgspec
@@ -39,10 +38,6 @@ REASONS: dict[str, str] = {
 }
 #: These refusals say that the address itself is of no use any more.
 DEAD_ADDRESS_REASONS = ("address_invalid", "address_unknown", "address_dead")
-
-#: Evidence is a provider's short answer, never a document.
-MAX_EVIDENCE_CHARACTERS = 200
-_LOOKS_LIKE_ADDRESS = re.compile(r"\S+@\S+|https?://\S+|\+?\d[\d \-]{6,}\d")
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,12 +103,3 @@ class Channel(Protocol):
     async def close(self) -> None:
         """Let go of connections."""
         ...
-
-
-def scrub(text: str, *secrets: str) -> str:
-    """A provider's answer, fit to be stored: one line, short, no address, number, link or secret."""
-    for secret in secrets:
-        if secret:
-            text = text.replace(secret, "…")
-    line = " ".join(text.split())
-    return _LOOKS_LIKE_ADDRESS.sub("…", line)[:MAX_EVIDENCE_CHARACTERS]

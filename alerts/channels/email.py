@@ -25,7 +25,8 @@ from aiosmtplib.errors import (
     SMTPTimeoutError,
 )
 
-from alerts.channels.base import Message, Outcome, scrub
+from alerts.channels.base import Message, Outcome
+from alerts.channels.evidence import scrub
 from alerts.channels.smtp_session import Lost, Refused, Reply, SmtpSession
 from alerts.policy import ULAANBAATAR
 from alerts.settings import SmtpSettings

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import httpx
 
-from alerts.channels.base import Outcome, scrub
+from alerts.channels.base import Outcome
+from alerts.channels.evidence import scrub
 from alerts.channels.webpush import retry_after_s
 from registry.outward import Guard, GuardedTransport, OutwardRefused
 

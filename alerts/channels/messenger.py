@@ -11,7 +11,8 @@ from typing import Any
 
 import msgspec
 
-from alerts.channels.base import Message, Outcome, scrub
+from alerts.channels.base import Message, Outcome
+from alerts.channels.evidence import scrub
 from alerts.channels.http import AUTH_RETRY_S, Answer, judge, new_client, post
 from alerts.settings import MessengerSettings
 from edge.wire.clock import US_PER_S

@@ -13,7 +13,8 @@ from typing import Literal, NamedTuple
 import httpx
 import phonenumbers
 
-from alerts.channels.base import Message, Outcome, scrub
+from alerts.channels.base import Message, Outcome
+from alerts.channels.evidence import scrub
 from alerts.channels.webpush import retry_after_s
 from alerts.settings import SmsSettings
 
