@@ -19,7 +19,7 @@ export const detectorView = (tools, name) => {
   const named = () => (card && card.id ? { detector_id: card.id, version: card.version } : { label: name });
 
   const drawHead = () => {
-    const title = card && card.id ? card.home || w("no home") : w("label", { code: name });
+    const title = card && card.id ? card.home || w("no home") : w("label {code}", { code: name });
     head.replaceChildren(
       el("p", {}, el("a", { href: "#list", class: "back" }, `‹ ${w("back")}`)),
       el("h1", {}, title, card && card.place ? ` · ${card.place}` : ""),
@@ -44,7 +44,7 @@ export const detectorView = (tools, name) => {
       el("dl", { class: "big-values" }, ...shownValues.flatMap((one) => [
         el("dt", {}, w(`value ${one}`)),
         el("dd", {}, `${number(card.values[one], { optical_density_db_m: 2, temperature_c: 1 }[one] || 0)} ${units[one] || w(`unit ${one}`)}`)])),
-      el("p", { class: "soft" }, card.heard_at ? w("heard", { time: when(card.heard_at) }) : w("not heard")),
+      el("p", { class: "soft" }, card.heard_at ? w("heard {time}", { time: when(card.heard_at) }) : w("not heard")),
       ...(link ? [el("p", {}, el("a", { class: "button", href: link.url, target: "_blank", rel: "noreferrer" }, w("local"))),
         el("p", { class: "soft" }, w("local hint"))] : [])));
   };
@@ -76,7 +76,7 @@ export const detectorView = (tools, name) => {
   };
 
   const done = async (kind, body) => {
-    const act = { person, state: "waiting", made: Date.now(), title: card && card.id ? `${card.home || w("no home")} · ${card.place || card.address}` : w("label", { code: name }),
+    const act = { person, state: "waiting", made: Date.now(), title: card && card.id ? `${card.home || w("no home")} · ${card.place || card.address}` : w("label {code}", { code: name }),
       body: { key: store.newKey(), kind, done_us: Date.now() * 1000, ...named(), ...body } };
     try { await store.addAct(act); } catch { told("alarm", w("no room")); return; }
     const before = (await store.acts()).length;

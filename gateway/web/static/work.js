@@ -35,7 +35,7 @@ const state = (kind, text) => el("span", { class: `state state-${kind}` }, el("s
 // null: live; a time: as of then; "": nothing is kept
 const shown = (since) => {
   signal.hidden = since === null;
-  if (since !== null) signal.textContent = since ? w("offline", { time: when(since) }) : w("never");
+  if (since !== null) signal.textContent = since ? w("offline {time}", { time: when(since) }) : w("never");
 };
 let toast = null;
 const told = (kind, text) => {
@@ -65,7 +65,7 @@ const urgencyKind = { now: "alarm", soon: "supervisory", passing: "trouble" };
 const item = (card) => el("li", {}, el("a", { class: `job job-${card.urgency}`, href: `#d/${encodeURIComponent(card.id)}` },
   el("strong", {}, card.home || w("no home"), card.place ? ` · ${card.place}` : ""),
   ...card.reasons.slice(0, 3).map((one) => el("span", { class: "reason" }, w(`reason ${one.code}`),
-    one.since_at ? el("small", {}, ` ${w("since", { time: when(one.since_at) })}`) : "")),
+    one.since_at ? el("small", {}, ` ${w("since {time}", { time: when(one.since_at) })}`) : "")),
   el("small", { class: "soft" }, card.site)));
 
 const listView = () => {
@@ -88,7 +88,7 @@ const listView = () => {
     });
     box.replaceChildren(el("h1", { class: "visually-hidden" }, w("title")),
       areas.length > 1 ? el("p", { class: "field" }, el("label", { for: "area" }, w("area")), pick) : "",
-      ...(list.total > list.items.length || list.cut ? [el("p", { class: "too-many", role: "status" }, w("many", { shown: list.items.length, total: list.total }))] : []),
+      ...(list.total > list.items.length || list.cut ? [el("p", { class: "too-many", role: "status" }, w("many {shown} {total}", { shown: list.items.length, total: list.total }))] : []),
       ...(rows.length ? groups : [el("div", { class: "empty" }, el("p", {}, el("strong", {}, w("empty"))), el("p", {}, w("empty more")))]));
     box.dataset.shown = String(rows.length);
   };
@@ -222,7 +222,7 @@ document.querySelector("form[action='/signout']")?.addEventListener("submit", (e
   const form = event.target;
   event.preventDefault();
   store.acts().catch(() => []).then(async (acts) => {
-    if (acts.length && !confirm(w("out warning", { count: acts.length }))) return;
+    if (acts.length && !confirm(w("out warning {count}", { count: acts.length }))) return;
     await store.forget().catch(() => {});
     await caches.delete("work-1").catch(() => {});
     form.submit();
