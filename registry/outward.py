@@ -18,8 +18,10 @@ from typing import Final
 
 import httpx
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+from edge.wire.addresses import Address, Network, lies_in, networks, unwrapped
+
+__all__ = ["Address", "Guard", "GuardedTransport", "Network", "OutwardRefused", "client", "networks",
+           "of_operator"]  # fmt: skip
 
 _PORTS: Final = {"http": 80, "https": 443}
 _RESOLVE_S: Final = 5.0
@@ -44,17 +46,6 @@ class OutwardRefused(ValueError):
         self.reason = reason
 
 
-def networks(texts: Sequence[str]) -> tuple[Network, ...]:
-    """The named networks. Raises ``ValueError`` that names the wrong one."""
-    found = []
-    for each in texts:
-        try:
-            found.append(ipaddress.ip_network(each))
-        except ValueError:
-            raise ValueError(f"{each!r} is no network; expected 10.20.0.0/16") from None
-    return tuple(found)
-
-
 class Guard:
     """Judges addresses. ``named``: private networks that may be reached all the same."""
 
@@ -63,14 +54,14 @@ class Guard:
 
     def allows(self, address: Address) -> bool:
         """Whether something may be sent there."""
-        plain = getattr(address, "ipv4_mapped", None) or getattr(address, "sixtofour", None) or address
-        if any(plain in network for network in _NEVER if network.version == plain.version):
+        plain = unwrapped(address)
+        if lies_in(plain, _NEVER):
             return False
         return plain.is_global or self.named(plain)
 
     def named(self, address: Address) -> bool:
         """Whether it lies in a network that the settings name."""
-        return any(address in each for each in self._named if each.version == address.version)
+        return lies_in(address, self._named)
 
     async def resolve(self, host: str, port: int) -> list[str]:
         """The host's addresses, all of them allowed. Raises ``OutwardRefused``."""
@@ -99,6 +90,13 @@ class Guard:
         if parts.scheme == "http" and not self.named(_plain(first)):
             raise OutwardRefused("scheme")
         return first
+
+
+def of_operator() -> Guard:
+    """For an address that the machine's own operator set: inner networks too, a metadata service never,
+    and http only inside."""
+    return Guard(networks(["127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16",
+                           "100.64.0.0/10", "fc00::/7"]))  # fmt: skip
 
 
 class GuardedTransport(httpx.AsyncBaseTransport):

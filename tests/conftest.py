@@ -14,6 +14,9 @@ settings.register_profile("quick", max_examples=40, deadline=None)
 settings.register_profile("deep", max_examples=2000, deadline=None)
 settings.load_profile(os.environ.get("UTAA_HYPOTHESIS", "quick"))
 
+#: Simulated cameras are on this machine, where no real one may be.
+os.environ.setdefault("UTAA_CAMERA_NETWORKS", "127.0.0.0/8,::1/128")
+
 _SHARED_DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 
 

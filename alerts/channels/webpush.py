@@ -1,17 +1,14 @@
 """Web push (RFC 8030): encrypted for one browser (RFC 8291), signed by us (RFC 8292).
 
 A subscription comes from a browser, so its address is a stranger's wish where our server shall send a
-request. Therefore: https only, a public host only (resolved and checked before each request, or one of
-``allowed_hosts``), no redirect is followed, and nothing of the answer but its status goes anywhere.
-What remains: a name that resolves differently between check and connection could aim a POST of
-ciphertext at an inner host, blindly. Where that matters, set ``allowed_hosts``.
+request. Therefore: https only, a public host only (each connection goes to the address that was judged,
+``registry.outward``), one of ``allowed_hosts`` where there are any, no redirect is followed, and nothing
+of the answer but its status goes anywhere.
 """
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
-import ipaddress
 import logging
 import os
 import socket
@@ -31,6 +28,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from alerts.channels.base import Message, Outcome
 from alerts.channels.vapid import Vapid, b64url, from_b64url
 from alerts.settings import WebPushSettings
+from registry.outward import Guard, GuardedTransport, OutwardRefused
 
 #: One record of aes128gcm; push services take 4096 bytes in all.
 _RECORD_BYTES = 4096
@@ -93,15 +91,13 @@ class WebPushChannel:
         self._vapid = vapid
         for library in ("httpx", "httpcore"):  # they log whole addresses, which are capabilities
             logging.getLogger(library).setLevel(logging.WARNING)
+        most = settings.concurrency
+        limits = httpx.Limits(max_connections=most, max_keepalive_connections=most)
+        inner = httpx.AsyncHTTPTransport(limits=limits, trust_env=False)
         self._client = httpx.AsyncClient(
-            timeout=settings.timeout_s,
-            follow_redirects=False,
-            trust_env=False,
-            limits=httpx.Limits(
-                max_connections=settings.concurrency,
-                max_keepalive_connections=settings.concurrency,
-            ),
-        )
+            timeout=settings.timeout_s, follow_redirects=False, trust_env=False,
+            transport=inner if settings.allow_private else GuardedTransport(Guard(), inner),
+        )  # fmt: skip
 
     async def send(self, message: Message) -> Outcome:
         """Encrypt for the browser and hand over to its push service."""
@@ -111,11 +107,15 @@ class WebPushChannel:
         except (ValueError, InvalidKey):
             return Outcome("refused", "address_invalid")
         try:
-            if not await self._may_reach(target):
-                return Outcome("refused", "address_invalid", "not a public push service")
+            if self._settings.allowed_hosts and target.host not in self._settings.allowed_hosts:
+                raise OutwardRefused("private")
             answer = await self._client.post(
                 target.endpoint, content=body, headers=self._headers(message, target)
             )
+        except OutwardRefused as error:
+            if error.reason == "unknown_host":
+                return Outcome("retry", "connection_failed")
+            return Outcome("refused", "address_invalid", "not a public push service")
         except (TimeoutError, httpx.ConnectTimeout, httpx.PoolTimeout):
             return Outcome("retry", "timeout")
         except (socket.gaierror, httpx.ConnectError, httpx.UnsupportedProtocol, httpx.InvalidURL):
@@ -136,17 +136,6 @@ class WebPushChannel:
             "Urgency": "high" if message.urgent else "normal",
             "Topic": topic_of(message.incident_id),
         }
-
-    async def _may_reach(self, target: Target) -> bool:
-        if self._settings.allow_private:
-            return True
-        if self._settings.allowed_hosts:
-            return target.host in self._settings.allowed_hosts
-        async with asyncio.timeout(self.timeout_s):
-            found = await asyncio.get_running_loop().getaddrinfo(
-                target.host, target.port, type=socket.SOCK_STREAM
-            )
-        return all(ipaddress.ip_address(entry[4][0]).is_global for entry in found)
 
 
 def push_payload(message: Message) -> bytes:

@@ -16,7 +16,7 @@ Outcome = Literal[
 #: For people, one line each.
 MEANING: Final[dict[Outcome, str]] = {
     "reachable": "a picture came",
-    "bad_url": "the address is no rtsp, rtsps, http or https URL",
+    "bad_url": "the address is no rtsp, rtsps, http or https URL, or none where a camera may be",
     "unknown_host": "the name has no address",
     "no_route": "the network has no way there",
     "refused": "the machine is there, nothing listens on the port",

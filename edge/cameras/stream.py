@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 from urllib.parse import urljoin
 
@@ -96,9 +96,11 @@ def probe(request: Request) -> Probed:
         if address.scheme.startswith("rtsp"):
             with Talk(address, deadline, request.connect_s) as talk:
                 connected = time.monotonic() - began
+                # a name that says something else a moment later changes nothing
+                judged = replace(address, host=talk.peer)
                 if request.depth == "full":
                     seen.banner = _banner(talk, address)
-            outcome = _rtsp(address, request, seen, deadline)
+            outcome = _rtsp(judged, request, seen, deadline)
         else:
             outcome = _http(address, request, seen, deadline)
     except TalkError as error:

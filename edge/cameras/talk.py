@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 import re
 import secrets
 import socket
@@ -19,9 +20,17 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import quote, unquote, urlsplit
 
+from edge.wire.addresses import Network, may_be_a_device, networks
+
 #: Status line and headers together; real cameras send under 2 kB.
 MAX_HEADER_BYTES: Final = 16 << 10
 PORTS: Final = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
+
+
+def named_networks() -> tuple[Network, ...]:
+    """Networks in which cameras may lie beyond the usual (``UTAA_CAMERA_NETWORKS``, with commas):
+    127.0.0.0/8 for simulated ones. Raises ``ValueError`` that names the wrong one."""
+    return networks([one for one in os.environ.get("UTAA_CAMERA_NETWORKS", "").split(",") if one])
 
 
 class TalkError(Exception):
@@ -106,6 +115,11 @@ class Talk:
             self._socket = socket.create_connection(
                 (address.host, address.port), timeout=min(connect_s, self.left())
             )
+            #: where the connection went; what is opened next goes there too
+            self.peer = str(self._socket.getpeername()[0])
+            if not may_be_a_device(self.peer, named_networks()):
+                self._socket.close()
+                raise TalkError("bad_url")
             if address.scheme in ("https", "rtsps"):
                 # cameras sign their own certificates; who it is, is decided by its identity instead
                 context = ssl.create_default_context()

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from edge.wire.addresses import may_be_a_device
+
 FORMS: Final = ("fixed", "dome", "ptz", "fisheye", "multi")
 MOUNTS: Final = ("pole", "wall", "ceiling", "roof", "gantry", "other")
 ZONES: Final = ("street", "crossing", "parking", "entrance", "yard", "school", "building", "other")
@@ -47,6 +49,8 @@ def split_stream(text: str) -> tuple[str, str | None]:
         raise ValueError(expected) from None
     if parts.scheme not in ("rtsp", "rtsps", "http", "https") or not host or " " in text.strip():
         raise ValueError(expected)
+    if not may_be_a_device(host):
+        raise ValueError(f"{expected}, and not on this machine or in a network of its own making")
     secret, at, _ = parts.netloc.rpartition("@")
     shown = f"[{host}]" if ":" in host else host
     address = parts._replace(netloc=f"{shown}:{port}" if port else shown).geturl()

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, get_args
 import httpx
 
 from edge.wire.clock import US_PER_S
+from registry.outward import GuardedTransport, OutwardRefused, of_operator
 
 Kind = Literal["legal_entity", "address"]
 #: found, unknown: answers. refused: our key or our question is not accepted. busy: asked too often.
@@ -62,7 +63,8 @@ class Khur:
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:  # fmt: skip
         self._client = httpx.AsyncClient(
-            base_url=url, timeout=timeout_s, follow_redirects=False, transport=transport,
+            base_url=url, timeout=timeout_s, follow_redirects=False, trust_env=False,
+            transport=transport or GuardedTransport(of_operator()),
             headers={"Authorization": f"Bearer {token}", "Accept": "application/json"},
         )  # fmt: skip
 
@@ -84,7 +86,7 @@ class Khur:
                 content = await _bounded(response)
             finally:
                 await response.aclose()
-        except httpx.HTTPError:
+        except (httpx.HTTPError, OutwardRefused):
             return Answer("unreachable")
         if content is None:
             return Answer("unreadable")

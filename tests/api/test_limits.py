@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from gateway.app import create_app
 from gateway.limits import NEVER_LIMITED, Buckets, Limits, Patience, Proxies
 from gateway.patient import MAX_HEAD_BYTES, PatientProtocol
-from registry.outward import Guard, GuardedTransport, OutwardRefused, networks
+from registry.khur.client import Khur
+from registry.outward import Guard, GuardedTransport, OutwardRefused, networks, of_operator
 
 ADDRESS = "203.0.113.9"
 
@@ -209,3 +210,23 @@ async def test_a_name_that_changes_its_mind_is_connected_to_where_it_was_judged(
         with pytest.raises(OutwardRefused):
             await client.get("https://hook.example/x")
     assert len(sent) == 1
+
+
+@pytest.mark.parametrize(
+    ("address", "may"),
+    [("127.0.0.1", True), ("10.1.2.3", True), ("fd00::1", True), ("8.8.8.8", True),
+     ("169.254.169.254", False), ("fe80::1", False), ("fd00:ec2::254", False), ("0.0.0.0", False)],
+)  # fmt: skip
+def test_an_operators_own_address_may_lie_inside_but_never_at_a_metadata_service(
+    address: str, may: bool
+) -> None:
+    assert of_operator().allows(ipaddress.ip_address(address)) is may
+
+
+async def test_the_states_exchange_is_not_asked_at_a_metadata_service() -> None:
+    khur = Khur("http://169.254.169.254", "secret")
+    answer = await khur.ask(
+        "legal_entity", "1234567", reason="r", asker="a", request_id="i", now_us=1
+    )  # fmt: skip
+    await khur.close()
+    assert answer.outcome == "unreachable"

@@ -20,7 +20,7 @@ import structlog
 
 from edge.cameras.outcome import MEANING, Registered, differences
 from edge.cameras.prober import Prober
-from edge.cameras.stream import Request
+from edge.cameras.stream import Request, probe
 from edge.cameras.talk import Address
 from firmware_sim.camera.film import Shape
 from firmware_sim.camera.server import Camera, Server
@@ -257,3 +257,23 @@ def test_an_edge_agent_needs_neither_opencv_nor_pyav() -> None:
         capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     assert done.stdout.strip() == "set()"
+
+
+async def test_a_camera_on_the_box_itself_is_not_asked_unless_its_network_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    heard: list[bytes] = []
+
+    async def hear(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append(await reader.read(10))
+        writer.close()
+
+    server = await asyncio.start_server(hear, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    monkeypatch.setenv("UTAA_CAMERA_NETWORKS", "10.0.0.0/8")
+    for scheme in ("rtsp", "http"):
+        request = Request(id=1, url=f"{scheme}://127.0.0.1:{port}/x", total_s=5)
+        assert (await asyncio.to_thread(probe, request)).outcome == "bad_url"
+    server.close()
+    await server.wait_closed()
+    assert set(heard) <= {b""}, "nothing was said to it"

@@ -140,3 +140,9 @@ def test_all_that_a_step_lacks_is_told_at_once() -> None:
     assert set(refused.value.missing) == {
         "evidence.on", "evidence.ok", "evidence.why", "evidence.more", "x",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "169.254.169.254", "127.1"])
+def test_a_stream_is_not_registered_where_no_camera_can_be(host: str) -> None:
+    with pytest.raises(ValueError, match="not on this machine"):
+        split_stream(f"rtsp://user:pass@{host}:554/a")
