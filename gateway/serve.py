@@ -28,6 +28,7 @@ from alerts.worker import Worker
 from edge.wire.clock import US_PER_S
 from gateway import outside
 from gateway.app import create_app
+from gateway.audit_copy import AuditCopy
 from gateway.city import City, open_city
 from gateway.fibre.watch import FibreWatch
 from gateway.ingest.inbox import BrokerUnavailable
@@ -128,6 +129,7 @@ async def _run(
             group.create_task(Keeper(city).run(), name="personal data"),
             group.create_task(_say_when_connected(ingest), name="broker greeting"),
             *(group.create_task(task(), name=name) for name, task in upkeep.tasks().items()),
+            *_audit_copy(city, group),
         ]
         alerts = group.create_task(worker.run(), name="alerts")
         http = group.create_task(server.serve(sockets=[listener]), name="http")
@@ -194,6 +196,14 @@ def _passwords(city: City) -> Passwords:
     """How passwords are judged. Raises ``BreachListError`` or ``OSError`` for a list that is none."""
     listed = city.settings.breached_passwords_file
     return Passwords(breached=Breached(listed) if listed else None)
+
+
+def _audit_copy(city: City, group: asyncio.TaskGroup) -> list[asyncio.Task[Any]]:
+    server = city.settings.syslog_server
+    if server is None:
+        return []
+    copy = AuditCopy(city, server, city.settings.audit_syslog_ca_file)
+    return [group.create_task(copy.run(), name="audit copy")]
 
 
 async def _say_when_connected(ingest: IngestWorker) -> None:

@@ -10,10 +10,10 @@ import difflib
 import os
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from gateway.broker.files import TlsFiles
@@ -21,6 +21,7 @@ from gateway.ingest.inbox import BrokerAddress
 from registry.db import async_url
 from registry.outward import networks
 from registry.personal.periods import Periods
+from registry.syslog import SyslogServer
 
 PREFIX = "UTAA_GATEWAY_"
 #: The tables a configuration file may have; other rooms read theirs.
@@ -116,6 +117,16 @@ class GatewaySettings(BaseSettings):
     outward_networks: list[str] = Field(
         [], description="private networks our own requests may go to: providers, KHUR, cameras"
     )
+    audit_syslog: str | None = Field(
+        None,
+        description="host or host:port of a syslog server that gets a copy of the audit (RFC 5424)",
+    )
+    audit_syslog_transport: Literal["tls", "tcp", "udp"] = Field(
+        "tls", description="how it is reached; without a port 6514, 601 or 514"
+    )
+    audit_syslog_ca_file: Path | None = Field(
+        None, description="the authority of its certificate; unset: those the system trusts"
+    )
     oidc_profile: Literal["oidc", "dan"] = Field(
         "oidc", description="how the sign-in provider speaks: OpenID Connect, or the state's DAN"
     )
@@ -165,6 +176,19 @@ class GatewaySettings(BaseSettings):
     def _networks(cls, texts: list[str]) -> list[str]:
         networks(texts)
         return texts
+
+    @model_validator(mode="after")
+    def _syslog_server(self) -> Self:
+        if self.audit_syslog is not None:
+            SyslogServer.parse(self.audit_syslog, self.audit_syslog_transport)
+        return self
+
+    @property
+    def syslog_server(self) -> SyslogServer | None:
+        """Where the copy of the audit goes; None: nowhere."""
+        if self.audit_syslog is None:
+            return None
+        return SyslogServer.parse(self.audit_syslog, self.audit_syslog_transport)
 
     @property
     def broker(self) -> BrokerAddress:

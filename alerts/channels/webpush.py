@@ -1,9 +1,9 @@
 """Web push (RFC 8030): encrypted for one browser (RFC 8291), signed by us (RFC 8292).
 
 A subscription comes from a browser, so its address is a stranger's wish where our server shall send a
-request. Therefore: https only, a public host only (each connection goes to the address that was judged,
-``registry.outward``), one of ``allowed_hosts`` where there are any, no redirect is followed, and nothing
-of the answer but its status goes anywhere.
+request. Therefore: https only, a public host only (each connection goes to the address judged for it,
+``registry.outward``), one of ``allowed_hosts`` where there are any, no redirect is followed; of the
+answer nothing but its status goes anywhere.
 """
 
 from __future__ import annotations
