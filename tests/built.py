@@ -11,19 +11,27 @@ from typing import Any, Literal
 
 from fastapi import FastAPI
 
+from gateway import outside
 from gateway.app import create_app
-from gateway.web import pages, routes
+from gateway.web import answers, pages, routes
 from gateway.web.overview import Overviews
 
 #: How many routes each had when it was built.
 _ROUTES: dict[int, int] = {}
 
 
-@lru_cache(maxsize=2)
-def _built(kind: Literal["api", "pages"]) -> FastAPI:
+Kind = Literal["api", "pages", "doors"]
+
+
+@lru_cache(maxsize=3)
+def _built(kind: Kind) -> FastAPI:
     nobody: Any = SimpleNamespace()
-    app = create_app(nobody, identity=nobody, extra=pages.routers() if kind == "pages" else [])
-    if kind == "pages":
+    extra = {
+        "api": list, "pages": pages.routers,
+        "doors": lambda: [routes.router, answers.router, *outside.routers()],
+    }  # fmt: skip
+    app = create_app(nobody, identity=nobody, extra=extra[kind]())
+    if kind != "api":
         routes.install(app)
     _ROUTES[id(app)] = len(app.routes)
     return app
@@ -35,8 +43,8 @@ def leave(app: FastAPI) -> None:
         _built.cache_clear()
 
 
-def app_of(kind: Literal["api", "pages"], city: Any, people: Any) -> FastAPI:
-    """The API alone, or with the pages, over this test's city and people."""
+def app_of(kind: Kind, city: Any, people: Any) -> FastAPI:
+    """The API alone, with all pages, or with the providers' doors, over this test's city and people."""
     app = _built(kind)
     kept: dict[str, Any] = app.state._state
     kept.clear()

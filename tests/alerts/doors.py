@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -9,16 +11,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import httpx
+import uvicorn
 
 from alerts.doors import Doors
-from gateway import outside
-from gateway.app import create_app
 from gateway.live import Hub
 from gateway.metrics import Metrics
-from gateway.web import answers, routes
 from registry.identity import Identity
 from tests.alerts.city import Town
 from tests.api.conftest import cheap_passwords
+from tests.built import app_of, leave
+from tests.servers import until
 
 ORIGIN = "https://utaa.test"
 
@@ -54,10 +56,23 @@ async def house_of(town: Town, doors: Doors) -> AsyncIterator[House]:
         policy=town.policy, doors=doors, wake_alerts=lambda: woken.append(1),
         wake_configs=lambda: None, send_command=lambda _: False,
     )  # fmt: skip
-    extra = [routes.router, answers.router, *outside.routers()]
-    app = create_app(city, identity=people, extra=extra)
-    routes.install(app)
+    app = app_of("doors", city, people)
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app), base_url=ORIGIN, follow_redirects=False
     ) as client:
         yield House(town, client, people, app, woken)
+    leave(app)
+
+
+@asynccontextmanager
+async def served(app: Any) -> AsyncIterator[str]:
+    """The application on a port of its own, for those who come over the network; its address."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off")
+        server = uvicorn.Server(config)
+        task = asyncio.create_task(server.serve(sockets=[listening]))
+        await until(lambda: server.started, "the city's door is open")
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        server.should_exit = True
+        await task

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import timedelta
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from sqlalchemy import update
@@ -16,11 +12,13 @@ from alerts import bounces, reports
 from alerts.channels.base import Outcome
 from alerts.channels.sms import SmsChannel
 from alerts.channels.webhook import SignatureError, key_of, sign
+from alerts.doors import Doors
 from alerts.models import Delivery
 from alerts.settings import SmsSettings
 from edge.wire.clock import US_PER_S
 from registry.models import ContactChannel
 from tests.alerts.city import MAILS, ScriptedChannel, Town
+from tests.alerts.doors import house_of, served
 from tests.alerts.kannel import PASSWORD, USER, Kannel, kannel
 from tests.alerts.simulators import SECRET
 from tests.servers import until
@@ -39,33 +37,14 @@ async def _delivery(town: Town, channel: str = "") -> Delivery:
     return found[0]
 
 
-@asynccontextmanager
-async def report_door(town: Town) -> AsyncIterator[str]:
-    """The city's door for delivery reports, as the gateway's route will be."""
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        path = urlsplit((await reader.readline()).split()[1].decode())
-        status = int(parse_qs(path.query)["status"][0])
-        async with town.database.write() as session:
-            await reports.take_sms(
-                session, town.keyring, path.path.rpartition("/")[2], status, town.clock.now_us()
-            )
-        writer.write(b"HTTP/1.1 204 X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-        await writer.drain()
-        writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/report/sms"
-    server.close()
-
-
 @pytest.mark.servers
 @pytest.mark.timeout(90)
 async def test_a_real_kannel_takes_a_fire_in_cyrillic_and_reports_its_delivery(
     town: Town, kannel: Kannel
 ) -> None:
-    async with report_door(town) as door:
-        settings = SmsSettings(url=kannel.url, user=USER, sender="101", report_url=door)
+    async with house_of(town, Doors()) as house, served(house.app) as city:
+        report_url = f"{city}/report/sms"  # as an operator writes it
+        settings = SmsSettings(url=kannel.url, user=USER, sender="101", report_url=report_url)
         channel = SmsChannel(settings, password=PASSWORD)
         await _alone(town, "sms", "99112233")
         await town.alarm()
