@@ -20,7 +20,7 @@ from registry.acts import Act
 from registry.models import AuditEntry
 from registry.records import Versioned
 from registry.sealed import Sealed
-from registry.sites import Conflict
+from registry.sites import Conflict, touch_site
 
 _BATCH_BYTES: Final = 8
 
@@ -82,6 +82,7 @@ async def create(session: AsyncSession, act: Act, record: Versioned) -> None:
     """Enter a new record."""
     session.add(record)
     await session.flush()
+    await _tell_sites(session, record)
     kind = kind_of(record)
     await acts.record(session, act, f"{kind}.create", kind, _id(record), after=values_of(record))
 
@@ -92,6 +93,7 @@ async def create_many(
     """Enter new records at once, an entry each; the entries, in their order."""
     session.add_all(records)
     await session.flush()
+    await _tell_sites(session, *records)
     entries = [
         audit.Entry(f"{kind_of(row)}.create", kind_of(row), _id(row), after=values_of(row))
         for row in records
@@ -124,6 +126,7 @@ async def change(
         setattr(record, name, value)
     record.updated_us = act.now_us
     await session.flush()
+    await _tell_sites(session, record, before=before)
     kind = kind_of(record)
     await acts.record(
         session, act, f"{kind}.{verb}", kind, _id(record),
@@ -131,6 +134,16 @@ async def change(
         after={**plain(after), **(note or {}), "version": record.version},
     )  # fmt: skip
     return after
+
+
+async def _tell_sites(
+    session: AsyncSession, *records: Versioned, before: Mapping[str, Any] | None = None
+) -> None:
+    """The sites that hang on these records, now or before the change, have news."""
+    told = {getattr(record, record.TELLS) for record in records if record.TELLS is not None}
+    told |= {(before or {}).get(record.TELLS) for record in records if record.TELLS is not None}
+    if sites := told - {None}:
+        await touch_site(session, *sites)
 
 
 async def note(

@@ -28,6 +28,8 @@ class Versioned:
     KIND: ClassVar[str] = ""
     #: the columns people edit; a change of any other leaves the version alone
     EDITED: ClassVar[tuple[str, ...]] = ()
+    #: the column with the site that must be told of each change of it, where there is one
+    TELLS: ClassVar[str | None] = None
     version: Mapped[int] = mapped_column(Integer, default=1, server_default="1")
     #: when it was last edited, µs UTC; None: never since it was made
     updated_us: Mapped[int | None] = mapped_column(BigInteger)

@@ -14,12 +14,13 @@ from edge.agent.cameras import CameraWatch
 from edge.agent.configuration import BadConfig, ConfigFile, SiteConfig, check, without_names
 from edge.agent.core import Core
 from edge.agent.intake import Intake
+from edge.agent.localpage import local_page_of
 from edge.agent.mains import Mains
 from edge.agent.orders import Orders
 from edge.agent.timeline import AlarmTime, ClockSync, boot_id
 from edge.link import BrokerAddress, Ears, Link
 from edge.outputs import HomeHub
-from edge.settings import BrokerSettings, EdgeSettings
+from edge.settings import BrokerSettings, CameraWatchSettings, EdgeSettings
 from edge.sources import Router, build, read_options
 from edge.spool import DataFolder, Room, Spool, SpoolFull, Written
 from edge.spool.thinning import RULE
@@ -68,6 +69,9 @@ class Agent:
         self._intake = self._new_intake()
         self._link = self._new_link()
         self._cameras = self._new_camera_watch()
+        self._local_page = local_page_of(
+            settings.local_page, clock, self._intake.post, lambda: self.spool.queued().events
+        )
         self._orders = Orders(
             settings.site,
             self._core,
@@ -146,10 +150,8 @@ class Agent:
             ),
         )
 
-    def _new_camera_watch(self) -> CameraWatch | None:
-        wanted = self._settings.cameras
-        if wanted is None:
-            return None
+    def _new_camera_watch(self) -> CameraWatch:
+        wanted = self._settings.cameras or CameraWatchSettings()
         site, folder = self._settings.site, self._settings.data_dir / "cameras"
         values = wanted.model_dump(mode="json")
         broker = self._settings.site_broker.model_dump(mode="json") if wanted.listen else None
@@ -160,7 +162,9 @@ class Agent:
                 cameras=list(self._core.config.cameras),
             )  # fmt: skip
 
-        return CameraWatch(site, watched, self._intake.post)
+        return CameraWatch(
+            site, watched, self._intake.post, always=self._settings.cameras is not None
+        )  # fmt: skip
 
     # -- running ------------------------------------------------------------------------------
 
@@ -172,10 +176,12 @@ class Agent:
             async with asyncio.TaskGroup() as tasks:
                 linking = tasks.create_task(self._link.run(), name="link")
                 house = tasks.create_task(self._keep_house(), name="house")
-                watching = tasks.create_task(self._watch_cameras(), name="cameras")
+                watching = tasks.create_task(self._cameras.run(), name="cameras")
+                page = tasks.create_task(self._serve_local_page(), name="local page")
                 self._intake.start()
                 await self._stop.wait()
                 house.cancel()
+                page.cancel()
                 watching.cancel()
                 await asyncio.to_thread(self._intake.stop)
                 self._link.stop()
@@ -187,9 +193,10 @@ class Agent:
             self.spool.close()
         log.info("agent.stopped", site=self._settings.site)
 
-    async def _watch_cameras(self) -> None:
-        if self._cameras is not None:
-            await self._cameras.run()
+    async def _serve_local_page(self) -> None:
+        wanted = self._settings.local_page
+        if self._local_page is not None and wanted is not None:
+            await self._local_page.run(wanted.host, wanted.port)
 
     def stop(self) -> None:
         """End ``run`` cleanly. From any thread."""
@@ -250,11 +257,16 @@ class Agent:
 
     # -- what the link hears ------------------------------------------------------------------
 
+    def _cameras_unwatched(self) -> str | None:
+        """Why the cameras that the city named are not watched."""
+        problem = self._cameras.problem
+        return f"cameras: {problem}"[:500] if problem and self._core.config.cameras else None
+
     def _heartbeat(self) -> Heartbeat:
         queued = self.spool.queued()
         counters = self._core.counter_table()
         counters["link"] = self._link.counters()
-        if self._cameras is not None and self._cameras.counters:
+        if self._cameras.counters:
             counters["cameras"] = dict(self._cameras.counters)
         if self._rejected:
             counters["rejected"] = dict(self._rejected)
@@ -272,7 +284,7 @@ class Agent:
             spool_bytes=queued.bytes,
             counters=counters,
             software=SOFTWARE,
-            config_error=self._config_error,
+            config_error=self._config_error or self._cameras_unwatched(),
         )
 
     def _hear_config(self, payload: bytes) -> None:
@@ -298,7 +310,7 @@ class Agent:
 
     def _tell_cameras(self, _core: Core) -> None:
         """The core has the new settings: pass the word from its thread to the loop's."""
-        if self._cameras is not None and self._loop is not None:
+        if self._loop is not None:
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._cameras.changed)
 

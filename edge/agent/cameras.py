@@ -33,18 +33,29 @@ _KINDS: Final = frozenset({"camera_offline", "camera_fault"})
 
 
 class CameraWatch:
-    """Runs the watch until cancelled. ``watch`` gives what is to be watched, now."""
+    """Runs the watch until cancelled. ``watch`` gives what is to be watched, now.
+
+    ``always``: from the start; else it begins when the city names the first camera.
+    """
 
     def __init__(
-        self, site: str, watch: Callable[[], Watch], post: Callable[[Callable[[Core], None]], None]
+        self,
+        site: str,
+        watch: Callable[[], Watch],
+        post: Callable[[Callable[[Core], None]], None],
+        *,
+        always: bool = True,
     ) -> None:
-        self._site, self._watch, self._post = site, watch, post
+        self._site, self._watch, self._post, self._always = site, watch, post, always
+        self._needed = asyncio.Event()
         self._process: asyncio.subprocess.Process | None = None
         self.counters: dict[str, int] = {}
         self.problem: str | None = None
 
     async def run(self) -> None:
         """Start it, hear it, start it again."""
+        if not self._always and not self._watch().cameras:
+            await self._needed.wait()
         pause_s = PAUSE_S
         while True:
             heard = await self._serve()
@@ -57,6 +68,7 @@ class CameraWatch:
 
     def changed(self) -> None:
         """What is to be watched has changed; from the event loop's thread."""
+        self._needed.set()
         if self._process is not None and self._process.stdin is not None:
             with contextlib.suppress(OSError, RuntimeError):
                 self._process.stdin.write(_line(self._watch()))

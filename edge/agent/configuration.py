@@ -113,9 +113,10 @@ class ConfigFile:
         return check(payload, site)
 
     def save(self, payload: bytes) -> None:
-        """Keep these settings."""
+        """Keep these settings, for us alone: cameras' passwords may be among them."""
         fresh = self._path.with_suffix(".new")
-        with fresh.open("wb") as file:
+        fresh.unlink(missing_ok=True)
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(payload)
             file.flush()
             os.fsync(file.fileno())

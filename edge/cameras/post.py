@@ -56,6 +56,7 @@ class Post:
         self._network: tuple[str, ...] = ()
         self._lost: set[str] = set()
         self._devices: dict[str, Any] = {}
+        self._prober: Any = None
 
     def say(self, report: CameraReport) -> None:
         self._write(msgspec.json.encode(report) + b"\n")
@@ -90,31 +91,37 @@ class Post:
             result.append(
                 Camera(
                     one.id, one.url, settings, References(own), State(maintenance=entry.maintenance),
-                    probed=entry.probe and bool(one.url), learns=wanted.learn and not entry.references,
+                    probed=entry.probe and bool(one.url), every_s=entry.interval_s,
+                    learns=wanted.learn and not entry.references,
                 )
             )  # fmt: skip
         return result
 
     def take(self, watch: Watch) -> None:
         """New settings; those who stay keep what is known of them. Raises ``CameraError``."""
+        from edge.cameras.prober import probes_at_once
+
         cameras = self.cameras(watch)
         self._watch = watch
         if self._watchman is not None:
             self._watchman.take_cameras(cameras)
+        if self._prober is not None and not watch.settings.get("threads"):
+            self._prober.widen(probes_at_once(len(cameras)))
         self.say(CameraReport(roster=[camera.name for camera in cameras]))
 
     # -- running ------------------------------------------------------------------------------
 
     async def run(self, watch: Watch) -> None:
         """Watch until cancelled."""
+        from edge.cameras.prober import probes_at_once
+
         _, pace_of, watchman_of, prober_of = self._types
         wanted = CameraWatchSettings.model_validate(watch.settings)
         pace = pace_of(calm_s=wanted.interval_s).times(wanted.patience)
-        from edge.cameras.prober import probes_at_once
-
         cameras = self.cameras(watch)
         threads = wanted.threads or probes_at_once(len(cameras))
         async with prober_of(threads=threads) as prober:
+            self._prober = prober
             self._watchman = watchman_of(
                 cameras, prober, self._report, pace=pace, scale=wanted.patience
             )

@@ -3,7 +3,7 @@
 ``Prober.probe`` waits for its turn (at most ``threads`` at once), sends the request, and waits for the
 answer no longer than the request's own time and a grace. If it does not come the worker is killed:
 this probe is ``hung``, the others that were under way are asked again, once, of the next worker. After
-``RECYCLE_AFTER`` probes, or when it has grown, a worker is replaced while idle.
+``RECYCLE_AFTER`` probes, or when it has grown, a worker is replaced: it answers what it has and goes.
 """
 
 from __future__ import annotations
@@ -52,7 +52,16 @@ class Prober:
         self._ids = itertools.count(1)
         self._worker: _Worker | None = None
         self._starting = asyncio.Lock()
+        self._leaving: set[asyncio.Task[None]] = set()
+        self._outgrown = False
         self.restarts = 0
+
+    def widen(self, threads: int) -> None:
+        """From now on so many at once, if that is more: by a new worker."""
+        for _ in range(threads - self._threads):
+            self._turns.release()
+        self._outgrown = self._outgrown or threads > self._threads
+        self._threads = max(threads, self._threads)
 
     @property
     def worker_pid(self) -> int:
@@ -65,6 +74,9 @@ class Prober:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        for task in self._leaving:
+            task.cancel()
+        await asyncio.gather(*self._leaving, return_exceptions=True)
         if self._worker is not None:
             await self._worker.end()
             self._worker = None
@@ -87,10 +99,14 @@ class Prober:
     async def _ready(self) -> _Worker:
         async with self._starting:
             worker = self._worker
-            if worker is not None and worker.worn(self._recycle_after) and not worker.waiting:
-                await worker.end()
-            if worker is None or worker.ended:
+            worn = worker is not None and (self._outgrown or worker.worn(self._recycle_after))
+            if worker is None or worker.ended or worn:
+                if worker is not None and not worker.ended:
+                    task = asyncio.create_task(worker.leave(), name="camera worker's leave")
+                    self._leaving.add(task)
+                    task.add_done_callback(self._leaving.discard)
                 self.restarts += worker is not None
+                self._outgrown = False
                 self._worker = worker = await _Worker.start(self._threads)
             return worker
 
@@ -156,6 +172,15 @@ class _Worker:
         for future in self.waiting.values():
             if not future.done():
                 future.set_exception(WorkerLost())
+
+    async def leave(self) -> None:
+        """End when what is under way is answered; new probes go to the next one."""
+        try:
+            while self.waiting and not self.ended:
+                await asyncio.wait(list(self.waiting.values()))
+                await asyncio.sleep(0)  # who waited takes it off the list
+        finally:
+            await asyncio.shield(self.end())
 
     async def end(self) -> None:
         self.ended = True

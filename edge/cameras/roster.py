@@ -1,7 +1,8 @@
 """Which cameras a site watches: what the city says, and a file that stays at the site.
 
-The city's settings name cameras and what is registered of them, never a password. The file (TOML,
-readable by its owner alone) has the passwords, and cameras that the city does not know:
+The city's settings name cameras and what is registered of them, with the password where the office
+entered it. The file (TOML, readable by its owner alone) has cameras that the city does not know, and
+passwords that are to stay at the site:
 
     [default]                     # for every camera that has none of its own
     user = "watch"
@@ -34,6 +35,8 @@ from edge.wire.messages import CameraSettings
 
 #: A file of 5,000 cameras is about 1 MB.
 MAX_FILE_BYTES: Final = 8 << 20
+#: Between probes of a camera: more often is an attack on it, less often finds nothing.
+MIN_INTERVAL_S, MAX_INTERVAL_S = 1.0, 3600.0
 
 
 class Entry(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -58,6 +61,8 @@ class Entry(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     probe: bool = True
     offline_hold_s: float = 0.0
     maintenance: bool = False
+    #: between probes; None: as all of the site
+    interval_s: float | None = None
 
     def __repr__(self) -> str:
         return f"Entry(name={self.name!r}, id={self.id!r})"
@@ -123,6 +128,8 @@ def _line_of(error: Exception) -> str:
 
 def _check(path: Path, number: int, entry: Entry) -> None:
     where = f"{path} camera {number}"
+    if entry.interval_s is not None and not MIN_INTERVAL_S <= entry.interval_s <= MAX_INTERVAL_S:
+        raise CameraError(where, f"interval_s: expected {MIN_INTERVAL_S} to {MAX_INTERVAL_S} seconds")
     if entry.name is None and entry.id is None:
         raise CameraError(where, "expected name or id")
     if entry.url is not None:
@@ -150,15 +157,19 @@ def roster(
 
 
 def _joined(own: Entry | None, told: CameraSettings) -> Entry:
-    """What the city says stands over the file; passwords, folders and patience are the file's."""
+    """What the city says stands over the file; folders and patience are the file's, and a password
+    that it has stays.
+    """
     said: dict[str, Any] = {
         name: value
-        for name in ("codec", "width", "height", "rate_fps", "serial")
+        for name in ("codec", "width", "height", "rate_fps", "serial", "interval_s")
         if (value := getattr(told, name)) is not None
     }
     base = own if own is not None else Entry(id=told.camera)
     address = own.url if own is not None and own.url is not None else told.address
     maintenance = told.maintenance or base.maintenance
+    if told.secret is not None and base.user is None:
+        said["user"], _, said["password"] = told.secret.partition(":")
     return msgspec.structs.replace(base, **said, url=address, maintenance=maintenance)
 
 

@@ -103,6 +103,8 @@ class Camera:
     state: State = field(default_factory=State)
     #: heard only: nobody asks it, others tell
     probed: bool = True
+    #: between probes while it is well; None: as all
+    every_s: float | None = None
     learns: bool = False
     last: Probed | None = None
     verdict: str | None = None
@@ -189,6 +191,7 @@ class Watchman:
             known = self._by_name.get(camera.name)
             if known is not None and known.url == camera.url:
                 known.settings, known.learns = camera.settings, camera.learns
+                known.probed, known.every_s = camera.probed, camera.every_s
                 known.state = maintenance(known.state, camera.state.maintenance)
                 camera = known
             kept.append(camera)
@@ -240,7 +243,7 @@ class Watchman:
 
     def _pause_s(self, camera: Camera) -> float:
         pace, state = self.pace, camera.state
-        step_s = pace.calm_s
+        step_s = pace.calm_s if camera.every_s is None else camera.every_s
         if state.bad:
             step_s = min(pace.bad_s, step_s)
         if state.turning(*LOOKED_AT, "changing", "as_registered"):

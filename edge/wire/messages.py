@@ -276,7 +276,7 @@ class DetectorSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CameraSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What the registry tells a site of one of its cameras; never a password (see ``docs/cameras.md``).
+    """What the registry tells a site of one of its cameras, over the site's own topic alone.
 
     ``address``: rtsp(s):// or http(s):// without user and password. What is None is not compared.
     """
@@ -290,6 +290,13 @@ class CameraSettings(msgspec.Struct, frozen=True, kw_only=True):
     serial: Label | None = None
     #: somebody works on it: nothing is told
     maintenance: bool = False
+    #: ``user:password`` of the stream; in no log, and in nothing that is shown
+    secret: Annotated[str, msgspec.Meta(max_length=400)] | None = None
+    #: between probes; None: as for all of the site
+    interval_s: Annotated[float, msgspec.Meta(ge=5, le=3600)] | None = None
+
+    def __repr__(self) -> str:
+        return f"CameraSettings(camera={self.camera!r})"
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,6 +18,7 @@ from gateway.api.common import (
     Longitude,
     ObjectId,
     Page,
+    SiteId,
     Text,
     UnitCode,
     Wanted,
@@ -56,7 +57,7 @@ from registry.cameras.service import (
 from registry.cameras.twins import check_held, find_held, find_near
 from registry.models import LifeStep
 from registry.rights import Place
-from registry.sites import Conflict, NoSuch
+from registry.sites import Conflict, NoSuch, place_of_site
 
 router = api_router("/cameras", tags=["cameras"])
 _Reader = Annotated[Asker, Depends(need("camera.read", by_object=True))]
@@ -121,6 +122,16 @@ class CameraFields(Wanted):
     stream_secret: Annotated[str | None, Field(max_length=200, repr=False)] = Field(
         default=None, description="`user:password`; never shown again but by `open`"
     )
+    site_id: SiteId | None = Field(default=None, description="whose agent watches it")
+    stream_codec: Literal["h264", "hevc", "mjpeg", "mpeg4", "av1"] | None = Field(
+        default=None, description="what the stream should be; unset is not compared"
+    )
+    stream_width: Annotated[int, Field(ge=16, le=20_000)] | None = None
+    stream_height: Annotated[int, Field(ge=16, le=20_000)] | None = None
+    stream_rate_fps: Annotated[float, Field(gt=0, le=240, allow_inf_nan=False)] | None = None
+    probe_interval_s: Annotated[int, Field(ge=5, le=3600)] | None = Field(
+        default=None, description="unset: as its site does with all"
+    )
     note: Annotated[str, Field(max_length=1000)] = ""
 
 
@@ -175,6 +186,12 @@ class CameraOut(BaseModel):
     funding_source: str | None
     stream_address: str | None
     has_stream_secret: bool
+    site_id: str | None
+    stream_codec: str | None
+    stream_width: int | None
+    stream_height: int | None
+    stream_rate_fps: float | None
+    probe_interval_s: int | None
     note: str
     state: CameraState
     version: int
@@ -374,7 +391,9 @@ async def post_camera(
     city = rooms(request)
     allow(asker, "camera.write", Place(body.unit_code, body.organisation_id))
     async with city.database.write() as session:
+        await allow_site(session, asker, body.site_id)
         camera = await create_camera(session, act_of(request, asker), city.keyring, body.model_dump())
+    city.wake_configs()
     tag(response, camera)
     return _now(camera)
 
@@ -411,6 +430,7 @@ async def bulk_cameras(body: BulkIn, request: Request, asker: _Writer) -> BulkOu
         for camera_id in body.ids:
             camera = await _mine(session, asker, camera_id, "camera.write")
             allow(asker, "camera.write", _place_after(camera, fields))
+        await allow_site(session, asker, fields.get("site_id"))
         if body.confirm is None:
             cameras = [await one(session, Camera, ident) for ident in sorted(set(body.ids))]
             shown, batch = await bulk.preview(session, city.keyring, cameras, fields), None
@@ -475,10 +495,19 @@ async def patch_camera(
     async with city.database.write() as session:
         camera = await _mine(session, asker, camera_id, "camera.write", lock=True)
         allow(asker, "camera.write", _place_after(camera, fields))
+        if fields.get("site_id") != camera.site_id:
+            await allow_site(session, asker, fields.get("site_id"))
         await matched(session, camera, if_match, _masked(fields))
         await change_camera(session, act_of(request, asker), city.keyring, camera, fields)
+    city.wake_configs()
     tag(response, camera)
     return _now(camera)
+
+
+async def allow_site(session: AsyncSession, asker: Asker, site_id: str | None) -> None:
+    """A site is told the cameras' passwords: only who answers for its place gives it one."""
+    if site_id is not None:
+        allow(asker, "camera.write", await place_of_site(session, site_id))
 
 
 def _masked(fields: dict[str, Any]) -> dict[str, Any]:

@@ -31,9 +31,10 @@ from gateway.door import Asker, allow, need, rooms
 from gateway.models import SiteState
 from gateway.problems import documented
 from registry import editing
+from registry.cameras.watched import full_config
 from registry.models import Site
 from registry.rights import Place
-from registry.sites import create_site, place_of_site, site_config, touch_site
+from registry.sites import create_site, place_of_site, touch_site
 
 router = api_router("/sites", tags=["sites"])
 _Reader = Annotated[Asker, Depends(need("site.read", by_object=True))]
@@ -174,8 +175,8 @@ async def patch_site(
     "/{site_id}/config", summary="What the site is told", responses=documented(401, 403, 404, 422),
 )  # fmt: skip
 async def get_config(site_id: SiteId, request: Request, asker: _Reader) -> dict[str, Any]:
-    """The settings message as it goes to the site's `config` topic."""
+    """The settings message as it goes to the site's `config` topic, without its cameras' passwords."""
     async with rooms(request).database.read() as session:
         allow(asker, "site.read", await place_of_site(session, site_id))
-        config = await site_config(session, site_id)
+        config = await full_config(session, None, site_id)
     return dict(msgspec.to_builtins(config))

@@ -12,8 +12,9 @@ from edge.wire.messages import encode
 from edge.wire.topics import site_topic
 from gateway.city import City
 from gateway.ingest.patience import until_done
+from registry.cameras.watched import full_config
 from registry.models import Site
-from registry.sites import NoSuch, site_config
+from registry.sites import NoSuch
 
 #: How long a change made elsewhere (a command, another process) may go unnoticed.
 POLL_S = 2.0
@@ -84,7 +85,7 @@ class Configs:
     async def _publish_one(self, site_id: str) -> bool:
         async with self._city.database.read() as session:
             try:
-                config = await site_config(session, site_id)
+                config = await full_config(session, self._city.keyring, site_id)
             except NoSuch:
                 return False
         taken = self._publish(site_topic(site_id, "config"), encode(config))

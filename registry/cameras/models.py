@@ -71,6 +71,7 @@ class Camera(Versioned, Searchable, Removable, Base):
     """
 
     __tablename__ = "camera"
+    TELLS: ClassVar[str | None] = "site_id"
     SEARCHED: ClassVar[tuple[str, ...]] = (
         "number", "name", "place", "maker", "serial", "mac", "ip", "recorder", "switch_port",
     )  # fmt: skip
@@ -93,7 +94,9 @@ class Camera(Versioned, Searchable, Removable, Base):
         "unit_code", "organisation_id", "indoor", "zone", "mount", "height_m", "azimuth_deg",
         "tilt_deg", "hfov_deg", "purpose", "legal_basis", "notice_sign", "privacy_masks", "retention_h",
         "retention_waiver", "recorder", "switch_port", "specification_id", "funding_source",
-        "stream_address", "stream_secret", "note", "state", "retired_us", "gone_us", "merged_into_id",
+        "stream_address", "stream_secret", "site_id", "stream_codec", "stream_width", "stream_height",
+        "stream_rate_fps", "probe_interval_s", "note", "state", "retired_us", "gone_us",
+        "merged_into_id",
     )  # fmt: skip
     id: Mapped[str] = mapped_column(String(64), primary_key=True, default=new_id)
     number: Mapped[str] = mapped_column(String(50), unique=True)
@@ -139,6 +142,15 @@ class Camera(Versioned, Searchable, Removable, Base):
     funding_source: Mapped[str | None] = mapped_column(String(20))
     stream_address: Mapped[str | None] = mapped_column(String(500))
     stream_secret: Mapped[Sealed | None] = mapped_column(SealedText)
+    #: the site whose agent watches it; None: nobody does
+    site_id: Mapped[str | None] = mapped_column(ForeignKey("site.id"), index=True)
+    #: what its stream should be; None is not compared
+    stream_codec: Mapped[str | None] = mapped_column(String(10))
+    stream_width: Mapped[int | None] = mapped_column(Integer)
+    stream_height: Mapped[int | None] = mapped_column(Integer)
+    stream_rate_fps: Mapped[float | None] = mapped_column(Float)
+    #: seconds between probes; None: as its site does with all
+    probe_interval_s: Mapped[int | None] = mapped_column(Integer)
     note: Mapped[str] = mapped_column(String(1000), default="")
     state: Mapped[str] = mapped_column(String(20), default="planned")
     retired_us: Mapped[int | None] = mapped_column(BigInteger)

@@ -18,7 +18,7 @@ from registry.cameras.models import MIN_RETENTION_H, Camera, CameraModel
 from registry.cameras.sight import View
 from registry.cameras.twins import check_held
 from registry.cameras.values import check_masks, normal_ip, normal_mac, split_stream
-from registry.models import LifeStep, Organisation
+from registry.models import LifeStep, Organisation, Site
 from registry.rights import Place
 from registry.sealed import Keyring, Sealed
 from registry.sites import Conflict, NoSuch
@@ -126,6 +126,7 @@ async def _check(
     for table, name, kind in (
         (CameraModel, "model_id", "camera model"),
         (Organisation, "organisation_id", "organisation"),
+        (Site, "site_id", "site"),
     ):
         key = fields[name]
         changed = own_id is None or key != getattr(camera, name)

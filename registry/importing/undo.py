@@ -169,7 +169,7 @@ async def _in_use(session: AsyncSession, kind: Kind, ids: list[str]) -> set[str]
 
 async def _put_back(session: AsyncSession, act: Act, kind: Kind, found: list[_Found]) -> None:
     entries = []
-    touched = set()
+    touched = set[str | None]()
     if not found:
         return
     for row, record, entry in found:
@@ -181,7 +181,7 @@ async def _put_back(session: AsyncSession, act: Act, kind: Kind, found: list[_Fo
         record.updated_us = act.now_us
         row.action = "undone"
         entries.append((record, before, wanted, version))
-        touched.add(getattr(record, "site_id", None))
+        touched |= {before.get("site_id"), getattr(record, "site_id", None)}
     await session.flush()
     name = kind.object_kind
     await audit.append_many(
@@ -196,7 +196,7 @@ async def _put_back(session: AsyncSession, act: Act, kind: Kind, found: list[_Fo
         ],
         actor=act.actor, origin=act.origin, now_us=act.now_us, reason=act.reason, batch_id=act.batch_id,
     )  # fmt: skip
-    if kind.object_kind in ("household", "detector"):
+    if kind.object_kind in ("household", "detector", "camera"):
         await touch_site(session, *{site for site in touched if site})
 
 

@@ -20,6 +20,7 @@ from registry.importing.bulk import Prepared, insert_prepared, prepare, put
 from registry.importing.models import ImportRow, RegisterImport
 from registry.importing.plan import Plan, Planned
 from registry.sealed import Keyring, Sealed
+from registry.sites import touch_site
 
 #: Records of one chunk: on a slow machine about 0.3 s of a transaction.
 CHUNK: Final = 500
@@ -128,6 +129,9 @@ class Writer:
             written.append((one, record, version, before, after))
             kept.append(sealed or None)
         await session.flush()
+        left = {before.get(table.TELLS) for *_, before, _ in written} - {None}
+        if table.TELLS is not None and left:  # where they hung before: they are watched there no more
+            await touch_site(session, *left)
         made = await audit.append_many(
             session, [self._entry(*one) for one in written], actor=self._act.actor,
             origin=self._act.origin, now_us=self._act.now_us,

@@ -400,3 +400,71 @@ async def test_sight_and_coverage_of_an_area(registrar, camera, city) -> None:
     assert 0 < found["overlap_m2"] < found["seen_m2"]
     for area in ({}, {"type": "Point", "coordinates": [1, 2]}, {"type": "Polygon", "coordinates": []}):
         assert (await registrar.post("/cameras/coverage", json={"area": area})).status_code == 422
+
+
+async def test_a_site_is_told_of_its_cameras_and_nobody_reads_their_passwords(
+    registrar, city, camera
+) -> None:
+    from edge.wire.messages import encode
+    from registry.cameras.watched import full_config
+
+    for name in ("s1", "s2"):
+        assert (await registrar.post("/sites", json={"id": name, "title": name})).status_code == 201
+    url = f"/cameras/{camera['id']}"
+
+    async def give(**fields: Any) -> None:
+        version = (await registrar.get(url)).json()["version"]
+        answer = await registrar.patch(url, json=fields, headers={"If-Match": f'"{version}"'})
+        assert answer.status_code == 200, answer.text
+
+    async def told(site: str) -> Any:
+        async with city.database.read() as session:
+            return await full_config(session, city.keyring, site)
+
+    wanted = {
+        "stream_codec": "h264",
+        "stream_width": 640,
+        "stream_height": 360,
+        "stream_rate_fps": 12.5,
+    }
+    await give(site_id="s1", probe_interval_s=30, **wanted)
+    assert (await told("s1")).cameras == []  # planned: there is nothing to look at yet
+
+    async with city.database.write() as session:
+        (await session.get(Camera, camera["id"])).state = "active"
+    before = await told("s1")
+    (mine,) = before.cameras
+    assert (mine.camera, mine.address) == (camera["id"], "rtsp://10.16.4.21/stream1")
+    assert (mine.secret, mine.interval_s, mine.maintenance) == ("admin:hunter2hunter2", 30, False)
+    assert (mine.codec, mine.width, mine.height, mine.rate_fps) == tuple(wanted.values())
+    assert "hunter2" not in repr(mine)
+    shown = await registrar.get("/sites/s1/config")
+    assert shown.json()["cameras"][0]["camera"] == camera["id"] and "hunter2" not in shown.text
+
+    other = await told("s2")
+    await give(site_id="s2")
+    assert (await told("s1")).cameras == [] and (await told("s1")).version > before.version
+    assert [one.camera for one in (await told("s2")).cameras] == [camera["id"]]
+    assert (await told("s2")).version > other.version
+    assert b"hunter2hunter2" not in encode(await told("s1"))
+
+    async with city.database.write() as session:
+        (await session.get(Camera, camera["id"])).state = "faulty"
+    assert (await told("s2")).cameras[0].maintenance  # known to be broken: nobody is told again
+    missing = await registrar.patch(url, json={"site_id": "s3"}, headers={"If-Match": "*"})
+    assert missing.status_code == 404
+
+
+async def test_who_answers_for_one_district_gives_no_camera_to_a_site_of_another(
+    app, door, people, city
+) -> None:
+    async with await door.signed_in("clerk.one", ["registrar"]) as clerk:
+        for name, unit in (("s1", "1101"), ("s2", "1104")):
+            await clerk.post("/sites", json={"id": name, "title": name, "unit_code": unit})
+        async with city.database.write() as session:
+            for grant in await session.scalars(select(RoleGrant)):
+                grant.unit_code = "1101"
+        body = {"number": "X-1", "unit_code": "110151"}
+        refused = await clerk.post("/cameras", json={**body, "site_id": "s2"})
+        assert refused.status_code in (403, 404), refused.text
+        assert (await clerk.post("/cameras", json={**body, "site_id": "s1"})).status_code == 201

@@ -217,7 +217,7 @@ async def test_open_data_has_no_place_for_what_is_personal_or_secret(database, k
     texts = {column.key: f"{canary}-{column.key}"[:17] for column in Camera.__table__.columns
              if column.type.python_type is str}  # fmt: skip
     texts |= {"state": "active", "zone": "street", "mount": "pole", "id": "c1"}
-    texts |= {"model_id": "m1", "organisation_id": None, "merged_into_id": None}
+    texts |= {"model_id": "m1", "organisation_id": None, "merged_into_id": None, "site_id": None}
     async with database.write() as session:
         session.add(CameraModel(id="m1", maker=canary, name=canary, form="dome", onvif_profiles=[],
                                 source_note=canary, created_us=0))  # fmt: skip

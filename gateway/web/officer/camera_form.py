@@ -14,7 +14,7 @@ from fastapi.responses import RedirectResponse
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from gateway.api.cameras import CameraIn, Funding
+from gateway.api.cameras import CameraIn, Funding, allow_site
 from gateway.api.common import ObjectId
 from gateway.api.records import act_of, matched, one
 from gateway.door import Asker, allow, need, rooms
@@ -28,6 +28,7 @@ from registry.cameras.service import change_camera, create_camera, normal_fields
 from registry.cameras.twins import find_held, find_near
 from registry.duplicates.likeness import NAME_ALIKE, ratio
 from registry.editing import ChangedMeanwhile, plain, values_of
+from registry.models import Site
 from registry.rights import Place
 from registry.search.find import matching
 from registry.sites import Conflict
@@ -38,6 +39,7 @@ _Writer = Annotated[Asker, Depends(need("camera.write", by_object=True))]
 ZONES: Final = (
     "street", "crossing", "parking", "entrance", "yard", "school", "building", "other",
 )  # fmt: skip
+CODECS: Final = ("h264", "hevc", "mjpeg", "mpeg4", "av1")
 MOUNTS: Final = ("pole", "wall", "ceiling", "roof", "gantry", "other")
 #: The form in the order of the work: what it is, where it hangs, how it looks, the law, the network.
 GROUPS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
@@ -47,6 +49,8 @@ GROUPS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
     ("law", ("purpose", "legal_basis", "notice_sign", "retention_h", "retention_waiver",
              "specification_id", "funding_source")),
     ("net", ("network", "ip", "mac", "recorder", "switch_port", "stream_address")),
+    ("watch", ("site_id", "stream_codec", "stream_width", "stream_height", "stream_rate_fps",
+               "probe_interval_s")),
     ("more", ("note",)),
 )  # fmt: skip
 NAMES: Final = tuple(name for _, names in GROUPS for name in names)
@@ -54,7 +58,9 @@ _TEXTS: Final = (
     "number", "name", "maker", "network", "place", "purpose", "legal_basis", "recorder", "switch_port",
     "note",
 )  # fmt: skip
-_NUMBERS: Final = ("lat", "lon", "height_m", "azimuth_deg", "tilt_deg", "hfov_deg")
+_NUMBERS: Final = (
+    "lat", "lon", "height_m", "azimuth_deg", "tilt_deg", "hfov_deg", "stream_rate_fps",
+)  # fmt: skip
 _YES_NO: Final = ("yes", "no")
 #: Makes and specifications of a choice, and cameras alike that are named.
 _MAX_CHOICES: Final = 1_000
@@ -111,6 +117,7 @@ async def create(request: Request, asker: _Writer) -> Response:
     allow(asker, "camera.write", Place(wanted.unit_code, wanted.organisation_id))
     try:
         async with city.database.write() as session:
+            await allow_site(session, asker, wanted.site_id)
             act = act_of(request, asker)
             camera = await create_camera(session, act, city.keyring, wanted.model_dump())
     except Conflict as error:
@@ -134,6 +141,8 @@ async def change(camera_id: ObjectId, request: Request, asker: _Writer) -> Respo
         async with city.database.write() as session:
             camera = await one(session, Camera, camera_id, lock=True)
             allow(asker, "camera.write", place_of(camera))
+            if wanted.site_id != camera.site_id:
+                await allow_site(session, asker, wanted.site_id)
             await matched(session, camera, f'"{values.get("version", "")}"', _masked(fields))
             await change_camera(session, act_of(request, asker), city.keyring, camera, fields)
     except ChangedMeanwhile as error:
@@ -226,6 +235,7 @@ async def _form(
 async def _choices(session: AsyncSession, words: Words) -> dict[str, list[tuple[str, str]]]:
     makes = select(CameraModel.id, CameraModel.maker, CameraModel.name)
     makes = makes.where(CameraModel.gone_us.is_(None)).order_by(CameraModel.maker, CameraModel.name)
+    sites = select(Site.id, Site.title).where(Site.gone_us.is_(None)).order_by(Site.sort_key, Site.id)
     papers = select(Specification.id, Specification.number, Specification.title)
     papers = papers.order_by(Specification.number.desc()).limit(_MAX_CHOICES)
     yes_no = [(one, words.of("answer", one)) for one in _YES_NO]
@@ -239,6 +249,11 @@ async def _choices(session: AsyncSession, words: Words) -> dict[str, list[tuple[
         ],
         "unit_code": await units(session, words),
         "organisation_id": await organisations(session),
+        "site_id": [
+            (row.id, f"{row.title} ({row.id})" if row.title else row.id)
+            for row in await session.execute(sites.limit(_MAX_CHOICES))
+        ],
+        "stream_codec": [(one, one.upper()) for one in CODECS],
         "zone": [(one, words.of("zone", one)) for one in ZONES],
         "mount": [(one, words.of("mount", one)) for one in MOUNTS],
         "funding_source": [(one, words.of("funding", one)) for one in get_args(Funding)],

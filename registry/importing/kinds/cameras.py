@@ -30,6 +30,7 @@ from registry.importing.fields import Field, Wrong
 from registry.importing.kinds.base import Kind, Known, Reference, Unique
 from registry.importing.parse import Parsed, Row
 from registry.models import LifeStep
+from registry.sites import touch_site
 
 #: States a table may bring: what stands already was mounted before there was a register.
 STATES: Final = {
@@ -58,6 +59,11 @@ FUNDING: Final = {
     "donor": ("хандивлагчийн зээл, тусламж", "donor"), "bank": ("олон улсын банк", "bank"),
     "private": ("хувийн хөрөнгө оруулалт", "private"), "other": ("бусад", "other"),
 }  # fmt: skip
+CODECS: Final = {
+    "h264": ("h.264", "avc", "h264"), "hevc": ("h.265", "h265", "hevc"), "mjpeg": ("mjpeg", "jpeg"),
+    "mpeg4": ("mpeg-4", "mpeg4"), "av1": ("av1",),
+}  # fmt: skip
+_STREAM_PIXELS: Final = whole(16, 20_000, "px")
 #: A camera on a pole, a roof, a mast.
 _MAX_HEIGHT_M: Final = 150.0
 #: Ten years.
@@ -88,15 +94,19 @@ def _check_camera(parsed: Parsed, row: Row, known: Known) -> None:
         parsed.problem(row, "retention_waiver", "waiver_needless", severity="note")
     if (model := values.get("model_id")) is not None:
         values.setdefault("maker", known.facts.get("maker", {}).get(model, ""))
+    if (site := values.get("site_id")) is not None and not known.reach.everywhere:
+        unit = known.facts.get("site_unit", {}).get(site) or ""
+        if not any(unit.startswith(code) for code in known.reach.unit_codes):
+            parsed.problem(row, "site", "out_of_area")
 
 
 _OFFICE_NUMBER: Final = code(r"[0-9A-Za-zА-Яа-яЁёӨөҮү][0-9A-Za-zА-Яа-яЁёӨөҮү ./_-]*", "KH-0012", 50)
 
 
-async def _begin_lives(
+async def _begin_lives_and_tell(
     session: AsyncSession, known: Known, pairs: Sequence[tuple[Any, dict[str, Any]]]
 ) -> None:
-    """A camera that is new begins its life in the state that the table gives."""
+    """A camera that is new begins its life in the state that the table gives; sites hear of theirs."""
     steps = [
         {"object_kind": "camera", "object_id": camera.id, "to_state": camera.state,
          "at_us": known.now_us, "actor": known.actor, "evidence": {"import": known.import_id}}
@@ -104,6 +114,7 @@ async def _begin_lives(
         if camera.created_us == known.now_us and camera.version == 1
     ]  # fmt: skip
     await put(session, LifeStep, [{"id": new_id(), **step} for step in steps])
+    await touch_site(session, *{camera.site_id for camera, _ in pairs if camera.site_id is not None})
 
 
 CAMERAS: Final = Kind(
@@ -114,12 +125,13 @@ CAMERAS: Final = Kind(
     key_field="number",
     label="number",
     near=True,
-    after=_begin_lives,
+    after=_begin_lives_and_tell,
     references=(
         Reference("organisation", "organisation_id", "organisation", "organisation_unknown"),
         Reference("model", "model_id", "camera_model", "model_unknown"),
         Reference("unit_code", "unit_code", "unit", "unit_unknown"),
         Reference("specification", "specification_id", "specification", "specification_unknown"),
+        Reference("site", "site_id", "site", "site_unknown"),
     ),
     uniques=(
         Unique("serial", ("maker", "serial")), Unique("mac", ("mac",)), Unique("ip", ("network", "ip")),
@@ -168,6 +180,15 @@ CAMERAS: Final = Kind(
         Field("funding_source", ("Санхүүжилт", "Funding", "Funding source", "Санхүүжилтийн эх үүсвэр"),
               choice(FUNDING)),
         Field("stream_address", ("Дүрсний хаяг", "Stream", "RTSP", "Stream address"), stream),
+        Field("site", ("Хянах цэг", "Site", "Watched by", "Цэг"), text(200)),
+        Field("stream_codec", ("Кодек", "Codec", "Video codec"), choice(CODECS)),
+        Field("stream_width", ("Дүрсний өргөн, px", "Stream width, px", "Stream width"),
+              _STREAM_PIXELS),
+        Field("stream_height", ("Дүрсний өндөр, px", "Stream height, px", "Stream height"),
+              _STREAM_PIXELS),
+        Field("stream_rate_fps", ("Кадр/с", "Pictures/s", "FPS", "Frame rate"),
+              number(0.1, 240, "1/s")),
+        Field("probe_interval_s", ("Шалгах давтамж, с", "Probe interval, s"), whole(5, 3600, "с")),
         Field("state", ("Төлөв", "State", "Status"), choice(STATES)),
         Field("note", ("Тэмдэглэл", "Note", "Тайлбар", "Remark"), text(1000)),
     ),
