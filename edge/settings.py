@@ -98,6 +98,16 @@ class CameraWatchSettings(BaseModel):
     )
 
 
+class LocalPageSettings(BaseModel):
+    """A read-only page of each detector on the site's own network, for a technician without signal."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    secret_file: Path = Field(description="file whose only line is the secret the city told")
+    host: str = Field(min_length=1, description="this box's own address in the home's network")
+    port: int = Field(default=8088, ge=0, le=65535, description="port to listen on")
+
+
 class EdgeSettings(BaseSettings):
     """What an agent is told when it starts. The city's settings come to it over its link."""
 
@@ -123,6 +133,9 @@ class EdgeSettings(BaseSettings):
     )
     cameras: CameraWatchSettings | None = Field(
         default=None, description="watch cameras (needs utaa[cameras]); unset: do not"
+    )
+    local_page: LocalPageSettings | None = Field(
+        default=None, description="serve phones in the home a read-only page; unset: do not"
     )
     quota_mb: int = Field(default=512, ge=4, description="the spool's room on disk")
     frame_readings: int = Field(default=500, ge=1, le=MAX_READINGS, description="readings in a frame")
