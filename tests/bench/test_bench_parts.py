@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import ssl
 import time
 from pathlib import Path
 
@@ -12,7 +13,11 @@ import aiosmtplib
 import pytest
 from typer.testing import CliRunner
 
-from utaa.bench import app
+from edge.spool import Batch, Spool
+from edge.wire.clock import SystemClock
+from edge.wire.messages import Ack
+from edge.wire.readings import Reading
+from utaa.bench import app, flood
 from utaa.bench.client import BenchClient
 from utaa.bench.feeder import Order, times_us, values
 from utaa.bench.measure import Meter, machine, percentile
@@ -151,3 +156,42 @@ def test_a_feeders_readings_are_different_and_can_be_told_again() -> None:
     assert len(seen) == 3 * 4 * 200
     again = values(order, 1, 2)
     assert all((column == again[name]).all() for name, column in values(order, 1, 2).items())
+
+
+async def test_the_mail_sink_with_a_certificate_takes_mail_over_tls_alone(tmp_path: Path) -> None:
+    taken: list[str] = []
+    async with SmtpSink(lambda recipient, _at_s, _mail: taken.append(recipient), tmp_path) as sink:
+        context = ssl.create_default_context(cafile=sink.environment["UTAA_ALERTS_SMTP__CA_FILE"])
+
+        async def send(number: int) -> None:
+            async with aiosmtplib.SMTP(
+                hostname="127.0.0.1", port=sink.port, start_tls=True, tls_context=context
+            ) as client:
+                await client.sendmail("from@example.org", f"{number}@example.org", "Subject: x\r\n\r\n")
+
+        await asyncio.gather(*(send(number) for number in range(20)))
+        async with aiosmtplib.SMTP(hostname="127.0.0.1", port=sink.port, start_tls=False) as plain:
+            with pytest.raises(aiosmtplib.SMTPResponseException, match="STARTTLS"):
+                await plain.sendmail("from@example.org", "a@example.org", "Subject: x\r\n\r\n")
+    assert sorted(taken) == sorted(f"{number}@example.org" for number in range(20))
+
+
+def test_the_account_of_a_flood_reads_the_spool_and_the_log(tmp_path: Path) -> None:
+    spool = Spool(
+        tmp_path / "spool.db", site="s", boot="b", clock=SystemClock(), quota_bytes=1 << 24,
+        frame_readings=4,
+    )  # fmt: skip
+    readings = [Reading(detector="d", time_us=1_800_000_000_000_000 + n, co_ppm=1.0) for n in range(10)]
+    spool.commit(Batch(readings=readings))
+    assert flood.waiting(tmp_path / "spool.db") == 10
+    ack = Ack(site="s", epoch=spool.epoch, store="x", lane="frames", seqs=[(1, 1)])
+    spool.acknowledge([ack])
+    spool.close()
+    assert flood.waiting(tmp_path / "spool.db") == 6
+    log = tmp_path / "edge.log"
+    log.write_text(
+        'not JSON\n{"thinned":5,"dropped":1,"event":"spool.thinned"}\n'
+        '{"thinned":2,"dropped":0,"event":"spool.thinned"}\n',
+        encoding="utf-8",
+    )
+    assert flood.given_up(log) == {"thinned": 7, "dropped": 1}

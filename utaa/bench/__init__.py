@@ -144,6 +144,10 @@ def overload(
     times: Annotated[float, typer.Option(min=1, help="Times what the machine takes.")] = 10.0,
     alarms_per_s: Annotated[float, typer.Option(min=0.1)] = 10.0,
     sites: Annotated[int, typer.Option(min=1, max=50, help="Agents and brokers of their own.")] = 2,
+    flood_per_s: Annotated[
+        float, typer.Option(min=0, help="Readings a second of each agent, so that its spool fills.")
+    ] = 1500.0,
+    quota_mb: Annotated[int, typer.Option(min=4, help="Room of each agent's spool.")] = 4,
     full: _Full = False,
     as_json: _Json = False,
     folder: _Folder = None,
@@ -154,7 +158,7 @@ def overload(
     _run(
         lambda path, teller: run_overload(
             folder=path, teller=teller, seconds=300.0 if full else seconds, times=times,
-            alarms_per_s=alarms_per_s, sites=sites,
+            alarms_per_s=alarms_per_s, sites=sites, flood_per_s=flood_per_s, quota_mb=quota_mb,
         ),
         folder,
         as_json,

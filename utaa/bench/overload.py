@@ -1,15 +1,17 @@
 """``utaa bench overload``: sites with far more telemetry than the city can take, and fires meanwhile.
 
-First the feeder finds what this machine takes, acknowledged end to end. Then its sites have ten times
-as much to say. What that means is exactly this: each site keeps its window of frames that the city has
-not acknowledged full all the time and holds back the rest, as an agent's link does; more never reaches
-the broker, however much a site has. ``offered_readings_per_s`` is what the sites would have had to say,
-``readings_per_s`` what the city took of it. The feeder has no spool: that an agent's spool fills and
-thins its oldest telemetry is not part of this bench (the tests of the spool hold that rule).
+First the feeder finds what this machine takes, acknowledged end to end. Then its sites have ten
+times as much to say. What that means is exactly this: each site keeps its window of frames that the
+city has not acknowledged full all the time and holds back the rest, as an agent's link does; more
+never reaches the broker, however much a site has. ``offered_readings_per_s`` is what the sites
+would have had to say, ``readings_per_s`` what the city took of it. The feeder has no spool.
 
-Meanwhile homes of real agents on brokers of their own begin to burn, steadily; measured is from the
-detector's publication to the mail server's acceptance. Memory is sampled all the time: its peak in the
-second half shows whether it grows with the time or only with the windows.
+The agents have one, of a few MB, and a flood of telemetry of their own (``flood``), so that it
+fills and thins by its stated rule. Each reading that their brokers took must be in the city, wait
+in the spool, or have been given up and counted. Meanwhile homes of these agents begin to burn,
+steadily; measured is from the detector's publication to the mail server's acceptance. Memory is
+sampled all the time: its peak in the second half shows whether it grows with the time or only with
+the windows.
 """
 
 from __future__ import annotations
@@ -17,21 +19,23 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
+from edge.spool import DataFolder
 from edge.wire.clock import US_PER_S, SystemClock
 from edge.wire.identity import new_id
 from gateway.stores.sqlite import SqliteStore
-from utaa.bench import feeder
+from utaa.bench import feeder, flood
 from utaa.bench.alarm import Fire, all_accepted, all_configured, figures, play
 from utaa.bench.city import Home, register
 from utaa.bench.client import BenchClient
 from utaa.bench.feeder import Order, Progress
+from utaa.bench.flood import Flood
 from utaa.bench.measure import Meter
 from utaa.bench.report import Report, Teller
 from utaa.bench.smtp import SmtpSink
@@ -74,16 +78,20 @@ class _Feed:
 
 
 async def run_overload(
-    *, folder: Path, teller: Teller, seconds: float, times: float, alarms_per_s: float, sites: int
-) -> Report:
+    *, folder: Path, teller: Teller, seconds: float, times: float, alarms_per_s: float, sites: int,
+    flood_per_s: float, quota_mb: int,
+) -> Report:  # fmt: skip
     """Raises ``ServerError`` or ``TimeoutError`` with one line for the user."""
     fire = Fire(sites, round(_AGENTS_READINGS_PER_S * 10))
     report = Report(
         "overload",
         {"seconds": seconds, "times_what_it_takes": times, "alarms_per_s": alarms_per_s,
          "sites_with_agents": sites, "feeding_sites": _FEED_SITES, "readings_per_frame": _PER_FRAME,
-         "frames_unacknowledged_per_site": _WINDOW_PER_SITE, "spools_thin": False},
+         "frames_unacknowledged_per_site": _WINDOW_PER_SITE, "quota_mb_of_agents": quota_mb,
+         "readings_per_frame_of_agents": flood.FRAME_READINGS,
+         "flood_readings_per_s_of_each_agent": flood_per_s},
         targets={"p99_ms": "≤ 2,000", "lost": "0", "doubled": "0", "telemetry_lost": "0",
+                 "agents_readings_unaccounted": "0", "agents_readings_thinned": "> 0",
                  "rss_mb_second_half.gateway": "as in the first half"},
     )  # fmt: skip
     async with SmtpSink(fire.accepted, folder / "mail") as sink:
@@ -91,14 +99,18 @@ async def run_overload(
             folder=folder, sites=tuple(fire.site_of(n) for n in range(sites)), influx=False,
             smtp_port=sink.port, open_overview=True,
             gateway_env=sink.environment,
+            edge_env={
+                "UTAA_EDGE_QUOTA_MB": str(quota_mb),
+                "UTAA_EDGE_FRAME_READINGS": str(flood.FRAME_READINGS),
+            },
         )  # fmt: skip
         async with OneBox(plan, say=teller.say) as box:
             await box.start_gateway()
             teller.say("registering the homes and the feeding sites' detectors")
-            await register(box, [*fire.homes(), *_feeding()])
+            await register(box, [*fire.homes(), *_feeding(), *flood.homes(plan.sites, flood_per_s)])
             for site in plan.sites:
                 box.start_edge(site)
-            await _measure(box, fire, report, teller, seconds, times, alarms_per_s)
+            await _measure(box, fire, report, teller, seconds, times, alarms_per_s, flood_per_s)
     return report
 
 
@@ -138,11 +150,15 @@ async def _feeding_at(box: OneBox, per_s: float, seconds: float) -> AsyncIterato
 
 async def _measure(
     box: OneBox, fire: Fire, report: Report, teller: Teller, seconds: float, times: float,
-    alarms_per_s: float,
+    alarms_per_s: float, flood_per_s: float,
 ) -> None:  # fmt: skip
     clients = [
         await BenchClient.connect(broker.host, broker.port, "bench")
         for broker in box.site_brokers.values()
+    ]
+    floods = [
+        Flood(site, await BenchClient.connect(broker.host, broker.port, "flood"), flood_per_s)
+        for site, broker in box.site_brokers.items()
     ]
     await until(
         lambda: all_configured(box, fire), seconds=_START_S, what="the agents take their settings"
@@ -161,16 +177,17 @@ async def _measure(
         meter.start()
         peaks = asyncio.create_task(_sample(meter, seconds), name="memory")
         began_s = time.monotonic()
+        flooding = asyncio.gather(*(one.play(seconds) for one in floods))
         await play(fire, clients, teller, seconds, alarms_per_s, "fires in the overload")
+        await flooding
         took_s = time.monotonic() - began_s
         used = meter.read()
         await all_accepted(fire, teller)
         first, second = await peaks
     box.check()
-    for client in clients:
-        await client.close()
+    account = await _account(box, clients, floods)
     acknowledged = feed.last.acknowledged
-    stored = await _stored(box)
+    stored = await _stored(box, 0, SystemClock().now_us() - _AGO_US // 2)
     offered = times * takes * took_s
     report.figures |= await figures(box, fire, took_s, acknowledged) | {
         "takes_readings_per_s": round(takes),
@@ -180,8 +197,47 @@ async def _measure(
         "resent": feed.last.resent, "rejected": feed.last.rejected,
         "telemetry_lost": max(0, fed + acknowledged - stored),
         "rss_mb_first_half": first, "rss_mb_second_half": second,
-        **used,
+        **account, **used,
     }  # fmt: skip
+
+
+async def _account(
+    box: OneBox, clients: Sequence[BenchClient], floods: Sequence[Flood]
+) -> dict[str, int]:
+    """What became of the readings that the sites' brokers took; ends clients and agents."""
+    for one in floods:
+        await one.settled()
+    accepted = sum(one.accepted for one in floods) + sum(client.acknowledged for client in clients)
+    for client in (*clients, *(one.client for one in floods)):
+        await client.close()
+    deadline_s = time.monotonic() + _START_S
+    while (await _whereabouts(box, accepted))["agents_readings_unaccounted"]:
+        if time.monotonic() > deadline_s:
+            break
+        await asyncio.sleep(1.0)  # the agents still take what their brokers hold
+    for site in box.plan.sites:
+        await box.stop_room(f"edge-{site}")
+    return await _whereabouts(box, accepted)
+
+
+async def _whereabouts(box: OneBox, accepted: int) -> dict[str, int]:
+    gone = {"thinned": 0, "dropped": 0}
+    waiting = 0
+    for site in box.plan.sites:
+        waiting += flood.waiting(DataFolder(box.edge_data(site)).spool)
+        for name, readings in flood.given_up(box.log_of(f"edge-{site}")).items():
+            gone[name] += readings
+    now_us = SystemClock().now_us()
+    stored = await _stored(box, now_us - _AGO_US // 2, now_us + _AGO_US // 2)
+    return {
+        "agents_readings_accepted": accepted,
+        "agents_readings_stored": stored,
+        "agents_readings_waiting": waiting,
+        "agents_readings_thinned": gone["thinned"],
+        "agents_readings_dropped": gone["dropped"],
+        # a frame that was thinned while its answer was on the way counts twice: never less than none
+        "agents_readings_unaccounted": max(0, accepted - stored - waiting - sum(gone.values())),
+    }
 
 
 def _pids(box: OneBox) -> dict[str, list[int]]:
@@ -205,10 +261,10 @@ async def _sample(meter: Meter, seconds: float) -> tuple[dict[str, float], dict[
     return halves[0], halves[1]
 
 
-async def _stored(box: OneBox) -> int:
-    """Readings of the feeding sites, whose time is another one than the agents'."""
+async def _stored(box: OneBox, from_us: int, to_us: int) -> int:
+    """Readings that the city has: the feeding sites tell of another time than the agents."""
     store = SqliteStore(box.gateway_data / "readings")
     try:
-        return await store.count(None, from_us=0, to_us=SystemClock().now_us() - _AGO_US // 2)
+        return await store.count(None, from_us=from_us, to_us=to_us)
     finally:
         await store.close()

@@ -80,6 +80,10 @@ class _Session(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Commands may come together (PIPELINING, RFC 2920); their answers then go together."""
         self._buffer += data
+        if self._turning is None or self._turning.done():
+            self._work()
+
+    def _work(self) -> None:
         answers: list[bytes] = []
         while True:
             end = b"\r\n.\r\n" if self._in_data else b"\r\n"
@@ -103,6 +107,7 @@ class _Session(asyncio.Protocol):
         self._opened.discard(plain)
         self._opened.add(transport)
         self._transport, self._is_open = transport, False
+        self._work()  # its first word over TLS may have come before we knew that TLS stands
 
     def _mail(self, content: bytes) -> bytes:
         self._in_data = False
