@@ -39,11 +39,6 @@ async def _living(web: Web) -> Living:
     return living
 
 
-def _pages(living: Living) -> dict[str, str]:
-    every = {**living.pages(), **living.family(), **living.anybody()}
-    return {name: path for name, path in every.items() if name not in ("ask", "request-answer")}
-
-
 def _latin(page: str) -> set[str]:
     """Words in Latin letters that a reader of the page sees."""
     labels = re.findall(r'(?:aria-label|placeholder|alt|title)="([^"]*)"', page)
@@ -57,7 +52,7 @@ async def test_every_page_opens_is_light_and_speaks_mongolian(web: Web) -> None:
     heavy: list[str] = []
     foreign: dict[str, list[str]] = {}
     seen: dict[str, int] = {}
-    for name, path in _pages(living).items():
+    for name, path in living.every().items():
         weight = await weigh(web.browser, path, seen)
         if weight.without_map > FIRST_BYTES or weight.whole > WITH_MAP_BYTES:
             heavy.append(f"{name}: {weight}")
@@ -68,7 +63,7 @@ async def test_every_page_opens_is_light_and_speaks_mongolian(web: Web) -> None:
     assert not heavy
     assert not foreign, "\n".join(f"{name}: {words}" for name, words in foreign.items())
     nav = re.search(r'<nav class="rooms".*?</nav>', (await web.browser.get("/")).text, re.S)
-    assert nav and set(re.findall(r'href="([^"]+)"', nav[0])) <= set(_pages(living).values())
+    assert nav and set(re.findall(r'href="([^"]+)"', nav[0])) <= set(living.every().values())
 
 
 def test_every_field_that_is_edited_and_every_thing_of_the_fibre_plant_has_its_words() -> None:

@@ -76,10 +76,11 @@ class Living:
 
     def anybody(self) -> dict[str, str]:
         """Pages that need nobody to sign in."""
-        return {
-            "signin": "/signin", "answer": self.answer, "ask": "/home/ask", "requests": "/requests",
-            "request-answer": "/requests/answer",
-        }  # fmt: skip
+        return {"signin": "/signin", "answer": self.answer, "requests": "/requests"}
+
+    def every(self) -> dict[str, str]:
+        """All of them."""
+        return {**self.pages(), **self.family(), **self.anybody()}
 
 
 async def enter(database: Database, keyring: Keyring, now_us: int) -> Living:

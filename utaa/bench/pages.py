@@ -105,8 +105,8 @@ class _NoReadings:
 
 
 @dataclass
-class _Served:
-    """A city on a port, and somebody of the office in it."""
+class Served:
+    """A city on a port, and somebody of the office in it after ``signed_in``."""
 
     origin: str
     app: Any
@@ -115,7 +115,8 @@ class _Served:
 
 
 @asynccontextmanager
-async def _served(folder: Path, cameras: int, teller: Teller) -> AsyncIterator[_Served]:
+async def serve(folder: Path, cameras: int, teller: Teller) -> AsyncIterator[Served]:
+    """A living city in the folder, with so many cameras more."""
     url, data = f"sqlite:///{folder}/city.db", folder / "data"
     database, clock = Database(url), SystemClock()
     try:
@@ -138,7 +139,7 @@ async def _served(folder: Path, cameras: int, teller: Teller) -> AsyncIterator[_
         app = create_app(rooms, identity=people, extra=pages.routers())
         routes.install(app)
         async with _listening(app) as origin:
-            yield _Served(origin, app, city)
+            yield Served(origin, app, city)
         rooms.hub.close()
     finally:
         await database.close()
@@ -168,11 +169,9 @@ async def run_pages(
         "slow_3g": f"{_SLOW_BYTES_S * 8 / 1000:.0f} kbit/s, {_SLOW_LATENCY_MS} ms, CPU 1/{_SLOWER}",
     }  # fmt: skip
     report = Report("pages", parameters)
-    async with _served(folder, cameras, teller) as served:
-        every = {**served.city.pages(), **served.city.family(), **served.city.anybody()}
-        for name in ("request-answer", "ask"):  # only posted to; and for those who are not at home
-            every.pop(name)
-        async with _client(served) as client:
+    async with serve(folder, cameras, teller) as served:
+        every = served.city.every()
+        async with signed_in(served) as client:
             report.figures["server"] = await _server(client, every, questions, teller)
         program = find_program("chromium")
         if program is None:
@@ -191,7 +190,7 @@ def _targets(figures: Mapping[str, Any], every: Mapping[str, str]) -> dict[str, 
 
 
 @asynccontextmanager
-async def _client(served: _Served) -> AsyncIterator[httpx.AsyncClient]:
+async def signed_in(served: Served) -> AsyncIterator[httpx.AsyncClient]:
     """A browser without a socket, signed in as an officer and at home with the burning family."""
     transport = httpx.ASGITransport(served.app)
     async with httpx.AsyncClient(transport=transport, base_url=served.origin, timeout=60) as client:
@@ -225,7 +224,7 @@ async def _server(
 
 
 async def _browser(
-    served: _Served, program: str, every: Mapping[str, str], visits: int, teller: Teller
+    served: Served, program: str, every: Mapping[str, str], visits: int, teller: Teller
 ) -> dict[str, Any]:
     from playwright.async_api import async_playwright  # not there where only the city runs
 
@@ -247,9 +246,9 @@ async def _browser(
     return {"travels": travels, "slow_3g": slow}
 
 
-async def _context(browser: Any, served: _Served, size: dict[str, int]) -> Any:
+async def context_of(browser: Any, served: Served, size: dict[str, int], **wishes: Any) -> Any:
     """A browser that was never here, with the cookies of somebody who may look."""
-    context = await browser.new_context(viewport=size, service_workers="block")
+    context = await browser.new_context(viewport=size, service_workers="block", **wishes)
     cookies = [
         {"name": name, "value": value, "url": served.origin} for name, value in served.cookies.items()
     ]
@@ -257,8 +256,8 @@ async def _context(browser: Any, served: _Served, size: dict[str, int]) -> Any:
     return context
 
 
-async def _visit(browser: Any, served: _Served, path: str) -> dict[str, float]:
-    context = await _context(browser, served, _DESK)
+async def _visit(browser: Any, served: Served, path: str) -> dict[str, float]:
+    context = await context_of(browser, served, _DESK)
     page = await context.new_page()
     tools = await context.new_cdp_session(page)
     addresses: dict[str, str] = {}
@@ -282,9 +281,9 @@ async def _visit(browser: Any, served: _Served, path: str) -> dict[str, float]:
     }
 
 
-async def _slow(browser: Any, served: _Served, path: str) -> int:
+async def _slow(browser: Any, served: Served, path: str) -> int:
     """ms from asking until the page is painted and its button can be pressed, on a slow phone."""
-    context = await _context(browser, served, _PHONE)
+    context = await context_of(browser, served, _PHONE)
     page = await context.new_page()
     tools = await context.new_cdp_session(page)
     await tools.send("Network.enable")

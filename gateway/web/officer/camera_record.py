@@ -46,6 +46,7 @@ _Labeller = Annotated[Asker, Depends(need("label.print", by_object=True))]
 _SHOWN: Final = 20
 #: Ports of a camera's equipment that are tried for its fibre.
 _PORTS: Final = 8
+_WAVELENGTH_NM: Final = 1310
 _LEVELS: Final = ("monitor", "detect", "observe", "recognise", "identify")
 
 
@@ -86,7 +87,7 @@ async def show(
         may_write=may(asker.actor, "camera.write", place),
         may_label=may(asker.actor, "label.print", place),
         may_look=may(asker.actor, "camera.evidence.read", place),
-        end=end_of(kept, camera) if kept is not None else None,
+        **_fibre(kept, camera),
         **_sight(camera, model), **tiles(request),
     )  # fmt: skip
 
@@ -126,6 +127,13 @@ def _sight(camera: Camera, model: CameraModel | None) -> dict[str, Any]:
     }
 
 
+def _fibre(kept: Compiled | None, camera: Camera) -> dict[str, Any]:
+    """Where its fibre begins and its light's way; None: it has none, or it is not theirs to see."""
+    end = end_of(kept, camera) if kept is not None else None
+    trace = answers.trace(kept, end, None, _WAVELENGTH_NM, None) if kept and end else None
+    return {"end": end, "trace": trace}
+
+
 def end_of(kept: Compiled, camera: Camera) -> str | None:
     """The key of the port at which the camera's fibre begins; None: it hangs on none."""
     for endpoint in kept.plant.endpoints:
@@ -139,10 +147,10 @@ def _lit(kept: Compiled, equipment: str) -> str | None:
         for side in ("back", "front"):
             key = f"{equipment}/{port}/{side}"
             try:
-                if len(answers.trace(kept, key, None, 1310, None)["hops"]) > 1:
+                if len(answers.trace(kept, key, None, _WAVELENGTH_NM, None)["hops"]) > 1:
                     return key
             except PlantError:
-                return None
+                continue  # equipment without such a port, or without such a side
     return None
 
 

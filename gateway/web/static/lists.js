@@ -7,6 +7,10 @@
   const live = document.getElementById("live"); // such a page says by itself how fresh it is
   const lists = (inside) => [...(inside || document).querySelectorAll(".listed")];
 
+  // a narrow screen shows some rooms of the navigation: the one where somebody is comes into sight
+  const here = document.querySelector(".rooms [aria-current]");
+  if (here) here.parentElement.scrollLeft = here.offsetLeft - here.parentElement.offsetLeft - 40;
+
   const show = (kind, inside) => {
     const template = document.getElementById(`list-${kind}`);
     if (!template) return;

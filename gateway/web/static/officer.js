@@ -48,6 +48,12 @@
     const style = { color: "#0b57a4", weight: 2, fillOpacity: 0.15 };
     if (element.dataset.footprint) L.geoJSON(JSON.parse(element.dataset.footprint), { style, interactive: false }).addTo(map);
     if (!element.dataset.lines) return;
+    // a cut is broad, red and broken, so that it is seen without colours too; what is asked about is thick
+    const look = ({ properties: it, geometry }) => {
+      if (it.cut) return { color: "#b3261e", weight: 9, dashArray: "4 12", opacity: 0.9 };
+      if (geometry.type === "Point") return { color: "#fff", weight: 2, fillColor: it.lit ? "#8a3ffc" : "#5d5850", fillOpacity: 1 };
+      return { color: it.lit ? "#8a3ffc" : "#0b57a4", weight: it.lit ? 6 : 3, opacity: 0.9 };
+    };
     const layer = L.layerGroup().addTo(map);
     let asked = 0;
     const load = async () => {
@@ -60,13 +66,14 @@
       const found = await answer.json();
       layer.clearLayers();
       L.geoJSON(found, {
-        style: (feature) => ({ color: feature.properties.cut ? "#b3261e" : "#0b57a4", weight: feature.properties.cut ? 6 : 3 }),
-        pointToLayer: (feature, place) => L.circleMarker(place, { radius: 6, weight: 2, color: "#5d5850", fillOpacity: 0.6 }),
+        style: (feature) => look(feature),
+        pointToLayer: (feature, place) => L.circleMarker(place, { radius: feature.properties.lit ? 8 : 5 }),
         onEachFeature: (feature, drawn) => {
           drawn.bindTooltip(document.createTextNode(feature.properties.title).textContent.replace(/[<>&]/g, ""));
           drawn.on("click", () => { location.href = feature.properties.address; });
         },
       }).addTo(layer);
+      element.dataset.drawn = String(found.features.length);
     };
     map.on("moveend", load);
     load();
