@@ -29,4 +29,4 @@ def shared_data() -> Path:
 
 
 #: Real servers as fixtures: mosquitto, influx_database, postgres_url, smtp, …
-pytest_plugins = ["tests.servers"]
+pytest_plugins = ["tests.servers", "tests.leakwatch"]
