@@ -34,7 +34,9 @@ from registry.importing.undo import undo
 from registry.rights import CONSOLE, Reach
 from registry.sealed import ensure_keyring
 from registry.search.find import search
+from registry.search.lists import filtered
 from registry.search.reindex import reindex
+from registry.search.suggest import about_nothing
 from registry.sites import Conflict, NoSuch
 
 Prepare = Callable[[Database], Awaitable[None]]
@@ -141,6 +143,9 @@ def _add_export(app: typer.Typer, prepare: Prepare | None) -> None:
         kind: Annotated[str, typer.Argument(help=f"one of {', '.join(exportable())}")],
         file: Annotated[Path, typer.Argument(help=f"where; its ending says how: {', '.join(FORMATS)}")],
         language: Annotated[str, typer.Option(help="of the headings: mn or en")] = "mn",
+        filters: Annotated[
+            list[str] | None, typer.Option("--filter", help="NAME=VALUE as in its list; repeatable")
+        ] = None,
         as_json: cli.AsJson = False,
         config: cli.Config = None,
     ) -> None:
@@ -152,7 +157,8 @@ def _add_export(app: typer.Typer, prepare: Prepare | None) -> None:
             if ending not in FORMATS:
                 raise ValueError(f"{file.name}: expected a name that ends in {', '.join(FORMATS)}")
             async with cli._desk(config, prepare) as desk, desk.database.read() as session:
-                size = await _write(file, export(session, Question(kind, ending, language)))
+                chosen = await filtered(session, kind, _pairs(filters or [], "--filter"))
+                size = await _write(file, export(session, Question(kind, ending, language, chosen)))
             typer.echo(json.dumps({"file": str(file), "bytes": size}) if as_json
                        else f"{file}: {size} bytes")  # fmt: skip
 
@@ -183,12 +189,15 @@ def _add_search(app: typer.Typer, prepare: Prepare | None) -> None:
 
         async def work() -> None:
             async with cli._desk(config, prepare) as desk, desk.database.read() as session:
-                hits = await search(session, CONSOLE, " ".join(words), kinds=kind or (), limit=limit)
+                text = " ".join(words)
+                hits = await search(session, CONSOLE, text, kinds=kind or (), limit=limit)
+                nothing = None if hits else await about_nothing(session, CONSOLE, text, kind or ())
             if as_json:
                 typer.echo(json.dumps([asdict(hit) for hit in hits], ensure_ascii=False))
-                return
-            for hit in hits:
+            for hit in () if as_json else hits:
                 typer.echo(f"{hit.kind}\t{hit.id}\t{hit.title}\t{hit.detail}")
+            if nothing is not None:
+                typer.echo(nothing.text(), err=True)
 
         cli._run(work())
 

@@ -27,6 +27,7 @@ from gateway.api.common import (
 )
 from gateway.api.records import matched, tag
 from gateway.api.router import api_router
+from gateway.api.search import chosen_by
 from gateway.door import Asker, allow, need, rooms
 from gateway.problems import documented
 from registry import audit
@@ -172,14 +173,17 @@ async def list_detectors(
         .outerjoin(Household, Detector.household_id == Household.id)
         .where(*within(asker.reach, func.coalesce(Household.unit_code, Site.unit_code)))
     )
-    exact = (
-        (Detector.status, status), (Detector.site_id, site), (Detector.source, source),
-        (Detector.address, address), (Detector.household_id, household),
-    )  # fmt: skip
-    query = query.where(*(column == value for column, value in exact if value is not None))
     if (key := decode_cursor(cursor, str)) is not None:
         query = query.where(Detector.id > key[0])
+    given = {
+        "status": status,
+        "site": site,
+        "source": source,
+        "address": address,
+        "household": household,
+    }
     async with rooms(request).database.read() as session:
+        query = query.where(*await chosen_by(session, "detectors", given))
         rows = list(await session.scalars(query.order_by(Detector.id).limit(limit + 1)))
     page, following = page_of(rows, limit, lambda row: (row.id,))
     return Page(items=[detector_out(row) for row in page], next=following)

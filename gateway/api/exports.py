@@ -5,20 +5,24 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import Depends, Request
+from fastapi import Depends, Query, Request
 from fastapi.responses import StreamingResponse
 from sqlalchemy import ColumnElement, Select, select
 
-from gateway.api.common import Language, within
+from gateway.api.common import Language, ObjectId, SiteId, Text, UnitCode, within
 from gateway.api.records import act_of
 from gateway.api.router import api_router
+from gateway.api.search import Box, Corners, Words, chosen_by
 from gateway.door import Asker, need, rooms
 from gateway.problems import documented
 from registry import acts
+from registry.cameras.life import CameraState
+from registry.detector_life import DetectorStatus
 from registry.exporting.service import Question, export
 from registry.exporting.writers import MEDIA_TYPES
 from registry.importing.kinds import kind_named
 from registry.models import Site
+from registry.organisations import OrganisationKind
 from registry.rights import Action, require, require_somewhere
 
 router = api_router("/exports", tags=["exports"])
@@ -36,6 +40,34 @@ _FILES: Final[dict[int | str, dict[str, Any]]] = {
 }
 
 
+def _filters(
+    unit: UnitCode | None = None,
+    organisation: ObjectId | None = None,
+    state: CameraState | None = None,
+    model: ObjectId | None = None,
+    number: Text | None = None,
+    maker: Text | None = None,
+    own_kind: Annotated[OrganisationKind | None, Query(alias="kind")] = None,
+    parent: ObjectId | None = None,
+    site: SiteId | None = None,
+    label: Text | None = None,
+    status: DetectorStatus | None = None,
+    source: Text | None = None,
+    address: Text | None = None,
+    household: ObjectId | None = None,
+    q: Words | None = None,
+    bbox: Box | None = None,
+    polygon: Corners | None = None,
+) -> dict[str, str | None]:
+    """By name; which of them a kind takes, its list knows."""
+    return {
+        "unit": unit, "organisation": organisation, "state": state, "model": model, "number": number,
+        "maker": maker, "kind": own_kind, "parent": parent, "site": site, "label": label,
+        "status": status, "source": source, "address": address, "household": household, "q": q,
+        "bbox": bbox, "polygon": polygon,
+    }  # fmt: skip
+
+
 @router.get(
     "/{kind}", response_class=StreamingResponse, summary="Export records",
     responses={**_FILES, **documented(401, 403, 422)},
@@ -44,16 +76,24 @@ async def get_export(
     kind: KindName,
     request: Request,
     asker: _Exporter,
+    filters: Annotated[dict[str, str | None], Depends(_filters)],
     format: Literal["xlsx", "csv", "geojson"] = "xlsx",
     language: Language = "mn",
 ) -> StreamingResponse:
-    """Under the import's own headings, without personal and secret fields; open data is GeoJSON."""
+    """Under the import's own headings, without personal and secret fields; open data is GeoJSON.
+
+    The filters are those of the kind's list, all at once; one that the list has not is refused.
+    """
     city = rooms(request)
     wanted: Any = "geojson" if kind == "open-data" else format
-    question = Question(kind, wanted, language, _conditions(asker, kind))
+    inside = _conditions(asker, kind)
+    async with city.database.read() as session:
+        chosen = await chosen_by(session, kind, filters)
+    question = Question(kind, wanted, language, [*inside, *chosen])
+    used = sorted(name for name, value in filters.items() if value is not None)
     async with city.database.write() as session:
         await acts.record(session, act_of(request, asker), "register.export", "export", kind,
-                          after={"format": wanted})  # fmt: skip
+                          after={"format": wanted, "filters": used})  # fmt: skip
 
     async def pieces() -> AsyncIterator[bytes]:
         async with city.database.read() as reading:

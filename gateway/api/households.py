@@ -31,6 +31,7 @@ from gateway.api.common import (
 )
 from gateway.api.records import matched, tag
 from gateway.api.router import api_router
+from gateway.api.search import chosen_by
 from gateway.door import Asker, allow, need, rooms
 from gateway.problems import documented
 from registry import audit
@@ -268,15 +269,11 @@ async def list_households(
     lies_in = func.coalesce(Household.unit_code, Site.unit_code)
     query = select(Household).join(Site, Household.site_id == Site.id)
     query = query.where(*within(asker.reach, lies_in))
-    if site is not None:
-        query = query.where(Household.site_id == site)
-    if unit is not None:
-        query = query.where(lies_in.startswith(unit, autoescape=True))
-    if label is not None:
-        query = query.where(Household.label.startswith(label, autoescape=True))
     if (key := decode_cursor(cursor, str)) is not None:
         query = query.where(Household.label > key[0])
+    given = {"site": site, "unit": unit, "label": label}
     async with rooms(request).database.read() as session:
+        query = query.where(*await chosen_by(session, "households", given))
         rows = list(await session.scalars(query.order_by(Household.label).limit(limit + 1)))
     page, following = page_of(rows, limit, lambda row: (row.label,))
     return Page(items=[_out(row) for row in page], next=following)

@@ -25,6 +25,7 @@ from gateway.api.common import (
 )
 from gateway.api.records import ReasonIn, act_of, add_endings, matched, one, page, tag
 from gateway.api.router import api_router
+from gateway.api.search import chosen_by
 from gateway.door import Asker, allow, need, rooms
 from gateway.problems import documented
 from registry import editing
@@ -135,14 +136,12 @@ async def list_organisations(
         Organisation.gone_us.is_(None),
         *within_place(asker.reach, Organisation.unit_code, Organisation.id),
     )
-    for column, value in ((Organisation.kind, kind), (Organisation.parent_id, parent)):
-        if value is not None:
-            query = query.where(column == value)
-    if unit is not None:
-        query = query.where(Organisation.unit_code.startswith(unit, autoescape=True))
     async with rooms(request).database.read() as session:
+        chosen = await chosen_by(
+            session, "organisations", {"unit": unit, "kind": kind, "parent": parent}
+        )
         key = [Organisation.sort_key, Organisation.id]
-        listed = await page(session, query, key, limit=limit, cursor=cursor)
+        listed = await page(session, query.where(*chosen), key, limit=limit, cursor=cursor)
     return Page(items=[_out(row) for row in listed.rows], next=listed.next)
 
 

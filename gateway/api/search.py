@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import Depends, Query, Request, Response
@@ -22,6 +23,7 @@ from registry.search.find import (
     polygon_of,
     search,
 )
+from registry.search.lists import BadFilter, filtered
 from registry.search.models import SavedView
 from registry.search.views import forget, keep, view, views_of
 
@@ -70,6 +72,17 @@ async def narrowed(
     except ValueError as error:
         raise wrong_field(where, str(error)) from None
     return conditions
+
+
+async def chosen_by(
+    session: AsyncSession, listed: str, given: Mapping[str, str | None]
+) -> list[ColumnElement[bool]]:
+    """The conditions of a list's filters that were sent. Raises ``ProblemError``."""
+    sent = {name: value for name, value in given.items() if value is not None}
+    try:
+        return await filtered(session, listed, sent)
+    except BadFilter as error:
+        raise wrong_field(f"query.{error.name}", error.detail) from None
 
 
 class HitOut(BaseModel):

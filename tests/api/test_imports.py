@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 
 from sqlalchemy import select
 
+from gateway.api import camera_models, cameras, detectors, exports, households, organisations
 from registry.importing import bounds
+from registry.search.lists import FILTERS
 
 TABLE = (
     "Дугаар;Нэр;MAC хаяг;Өргөрөг;Уртраг;Чиглэл;Хороо\n"
@@ -42,12 +45,38 @@ async def test_a_file_is_tried_put_right_taken_found_and_taken_back(registrar) -
     assert await numbers(bbox="106.94,47.8,107,48", state="planned") == ["A-2"]
     assert await numbers(polygon="106.89 47.89,106.91 47.89,106.91 47.91") == ["A-1"]
     assert (await registrar.get("/cameras", params={"polygon": "1"})).status_code == 422
-    exported = await registrar.get("/exports/cameras", params={"format": "geojson"})
-    assert len(json.loads(exported.content)["features"]) == 2
+
+    async def exported(**query: str) -> list[str]:
+        answer = await registrar.get("/exports/cameras", params={"format": "geojson", **query})
+        found = json.loads(answer.content)["features"]
+        return [one["properties"]["number"] for one in found]
+
+    assert await exported() == ["A-1", "A-2"]
+    assert await exported(q="оргоо") == await exported(number="A-1") == ["A-1"]
+    assert await exported(bbox="106.94,47.8,107,48", state="planned", unit="11") == ["A-2"]
+    assert await exported(state="active") == []
+    for query in ({"site": "s-1"}, {"state": "lost"}, {"bbox": "1,2"}):
+        wrong = await registrar.get("/exports/cameras", params=query)
+        assert wrong.status_code == 422 and next(iter(query)) in wrong.text
+    assert (await registrar.get("/exports/open-data", params={"unit": "11"})).status_code == 422
     undone = await registrar.post(f"{where}/undo", json={"reason": "wrong file"})
     assert undone.json() == {"done": True, "undone": 2, "kept": []}
     assert await numbers() == []
     assert [row["state"] for row in (await registrar.get("/imports")).json()["items"]] == ["undone"]
+
+
+def test_an_export_takes_every_filter_of_its_list() -> None:
+    listed = {
+        "cameras": cameras.list_cameras, "camera-models": camera_models.list_camera_models,
+        "organisations": organisations.list_organisations,
+        "households": households.list_households, "detectors": detectors.list_detectors,
+    }  # fmt: skip
+    assert set(listed) == set(FILTERS)
+    sent = set(exports._filters()) | {"format", "language"}
+    for kind, route in listed.items():
+        own = set(inspect.signature(route).parameters)
+        own -= {"request", "asker", "_asker", "limit", "cursor"}
+        assert own <= set(FILTERS[kind]) <= sent, kind
 
 
 async def test_a_later_edit_holds_an_undo_up_until_it_is_confirmed(registrar) -> None:

@@ -281,6 +281,15 @@ def test_the_console_takes_finds_exports_and_undoes(tmp_path: Path, monkeypatch)
     assert [hit["title"] for hit in json.loads(found.stdout)] == ["A-1"]
     out = tmp_path / "out.xlsx"
     assert run.invoke(app, ["export", "cameras", str(out)]).exit_code == 0 and out.exists()
+    few = tmp_path / "few.csv"
+    wanted = ["--filter", "number=A-1", "--filter", "state=planned"]
+    assert run.invoke(app, ["export", "cameras", str(few), *wanted]).exit_code == 0
+    assert len(few.read_text(encoding="utf-8-sig").splitlines()) == 2
+    no_such = run.invoke(app, ["export", "cameras", str(few), "--filter", "colour=red"])
+    assert no_such.exit_code == 1 and "has no such filter; expected one of unit," in no_such.output
+    nothing = run.invoke(app, ["search", "оргил"])
+    assert nothing.exit_code == 0 and "nothing found: no word begins with 'оргил'" in nothing.output
+    assert run.invoke(app, ["search", "орго", "ххх", "--json"]).stdout == "[]\n"
     assert "0 pairs" in run.invoke(app, ["duplicates"]).output
     assert "2 undone, 0 left alone" in run.invoke(app, ["undo", import_id]).output
     assert "undone" in run.invoke(app, ["undo"]).output
