@@ -20,6 +20,7 @@ from edge.wire.identity import new_id
 from gateway import leases
 from gateway.city import City
 from gateway.ingest.patience import until_done
+from registry.fieldwork import acts
 
 LEASE = "drills"
 #: How often tests are looked for, and the mailbox.
@@ -84,6 +85,7 @@ class Upkeep:
             if not await leases.hold(session, LEASE, self._holder, city.clock):
                 return 0
             await drills.forget_old(session, now_us)
+            await acts.forget_old(session, now_us)
             return await drills.plan_due(session, now_us, city.policy)
 
     async def _take_bounces(self) -> None:

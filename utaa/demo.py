@@ -40,6 +40,8 @@ _SETTLE_S = 30.0
 _ROLES = ("administrator", "registrar", "duty")
 #: Who acknowledges the demo's alarms; the password is another one each time.
 DUTY_LOGIN = "duty"
+#: Who goes to its homes: the same password.
+TECHNICIAN_LOGIN = "technician"
 _PASSWORD_BYTES = 12
 #: What the demo's agents listen to: our own format and one foreign one.
 _SOURCES = '[{"name": "native"}, {"name": "zigbee2mqtt"}]'
@@ -76,11 +78,12 @@ def khoroo_number(code: str) -> int:
 
 @dataclass(frozen=True)
 class Greeting:
-    """What a visitor needs: two addresses, and who they are when they sign in."""
+    """What a visitor needs: addresses, and who they are when they sign in."""
 
     page: str
     mailbox: str
     login: str
+    technician: str
     password: str
 
 
@@ -171,7 +174,7 @@ async def run_demo(
             city_broker = f"{box.city_broker.host}:{box.city_broker.port}"
             say(f"cut a trench: utaa sim cut {demo_fibre.TRENCH} --broker {city_broker} (mend: mend)")
             assert box.mailbox is not None  # the demo's plan always has one
-            ready(Greeting(box.url, box.mailbox.url, DUTY_LOGIN, password))
+            ready(Greeting(box.url, box.mailbox.url, DUTY_LOGIN, TECHNICIAN_LOGIN, password))
             began = time.monotonic()
             await _play(demo, seconds, stop)
             return await _account(demo, api, time.monotonic() - began)
@@ -186,6 +189,7 @@ async def _keys(box: OneBox) -> tuple[str, str]:
         identity = Identity(database, SystemClock())
         password = secrets.token_urlsafe(_PASSWORD_BYTES)
         await identity.new_person(DUTY_LOGIN, password, ("duty",))
+        await identity.new_person(TECHNICIAN_LOGIN, password, ("technician",))
         return await identity.new_token("demo", _ROLES, days=1), password
     finally:
         await database.close()
