@@ -1,4 +1,4 @@
-"""A disk of a few MB that can be filled: a tmpfs where this user may mount one."""
+"""Disks: how much a folder holds, and one of a few MB that can be filled (a tmpfs, where one may)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,16 @@ from pathlib import Path
 from utaa.servers import find_program
 
 _SIZE_MB = 48
+
+
+def bytes_below(folder: Path) -> int:
+    """Of all files in the folder; those that vanish meanwhile count for nothing."""
+    total = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += (Path(parent) / name).stat().st_size
+    return total
 
 
 class SmallDisk:

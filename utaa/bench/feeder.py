@@ -13,6 +13,7 @@ import contextlib
 import sys
 import time
 from dataclasses import dataclass
+from functools import cache
 
 import msgspec
 import numpy as np
@@ -32,7 +33,9 @@ STEP_US = 10 * US_PER_S
 _AGAIN_AFTER_S = 20.0
 #: Frames handed to the broker at once.
 _AT_ONCE = 16
-_QUANTITIES = ("co_ppm", "optical_density_db_m", "temperature_c", "battery_pct")
+#: Quantity → after how many steps its values begin again.
+_CYCLES = {"co_ppm": 37, "optical_density_db_m": 11, "temperature_c": 53, "battery_pct": 1}
+_QUANTITIES = tuple(_CYCLES)
 
 
 class Order(msgspec.Struct, kw_only=True):
@@ -46,10 +49,16 @@ class Order(msgspec.Struct, kw_only=True):
     #: detectors, and readings in a frame, of one site
     each: int = 200
     rounds: int
+    #: of them done before
+    first_round: int = 0
+    #: rounds at the beginning that go as fast as they are acknowledged, before the pace begins
+    warm_rounds: int = 0
+    #: a frame says its detectors in another order each time, as a site with changing company does
+    shuffled: bool = False
     #: readings a second; 0: as fast as they are acknowledged
     per_s: float = 0.0
     #: frames not acknowledged end to end, at most
-    window: int = 600
+    window: int = 1000
 
 
 class Progress(msgspec.Struct, kw_only=True):
@@ -62,6 +71,8 @@ class Progress(msgspec.Struct, kw_only=True):
     rejected: int = 0
     p50_ms: float | None = None
     p99_ms: float | None = None
+    #: the rounds before the pace are not over
+    warm: bool = False
     done: bool = False
 
 
@@ -83,13 +94,23 @@ def values(
     order: Order, site: int, turn: int
 ) -> dict[str, np.ndarray[tuple[int], np.dtype[np.float64]]]:
     """What they measured, as coarse as sensors are."""
-    phase = np.arange(order.each) * 13 + site * 7 + turn * 3
+    phase = site * 7 + turn * 3
     return {
-        "co_ppm": (phase % 37) / 10,
-        "optical_density_db_m": (phase % 11) / 1000,
-        "temperature_c": 18 + (phase % 53) / 10,
-        "battery_pct": np.asarray(100 - np.arange(order.each) % 60, np.float64),
+        quantity: _waves(quantity, order.each)[phase % _CYCLES[quantity]] for quantity in _QUANTITIES
     }
+
+
+@cache
+def _waves(quantity: str, each: int) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    """A site's values of one quantity for each phase: looked up, so that the feeder is no bound."""
+    cycle = _CYCLES[quantity]
+    phase = (np.arange(cycle)[:, None] + np.arange(each)[None, :] * 13) % cycle
+    return {
+        "co_ppm": phase / 10,
+        "optical_density_db_m": phase / 1000,
+        "temperature_c": 18 + phase / 10,
+        "battery_pct": np.asarray(100 - np.arange(each) % 60, np.float64)[None, :],
+    }[quantity]
 
 
 @dataclass
@@ -124,23 +145,29 @@ class Feeder:
         self._client = await BenchClient.connect(order.host, order.port, "feeder", self._hear)
         await self._client.subscribe(site_topic("+", "ack"))
         telling = asyncio.create_task(self._tell(), name="tell")
-        began_s = time.monotonic()
-        count = order.rounds * order.sites
-        sent = 0
+        await self._send_rounds(range(order.first_round, order.first_round + order.warm_rounds), 0.0)
+        await self._send_rounds(range(order.first_round + order.warm_rounds, order.rounds), order.per_s)
+        telling.cancel()
+        self._print(done=True)
+        await self._client.close()
+
+    async def _send_rounds(self, rounds: range, per_s: float) -> None:
+        """Until all of them are acknowledged. ``per_s``: readings a second; 0: as fast as that goes."""
+        order, sites = self._order, self._order.sites
+        self.state.warm = rounds.stop < order.rounds
+        self._print()
+        began_s, count, sent = time.monotonic(), len(rounds) * sites, 0
         while sent < count:
             due = count
-            if order.per_s:
-                due = min(count, int((time.monotonic() - began_s) * order.per_s / order.each) + 1)
+            if per_s:
+                due = min(count, int((time.monotonic() - began_s) * per_s / order.each) + 1)
             room = order.window - len(self._waiting)
             for _ in range(min(due - sent, room, _AT_ONCE)):
-                self._send(sent // order.sites, sent % order.sites)
+                self._send(rounds.start + sent // sites, sent % sites)
                 sent += 1
             await self._rest(full=room <= 0, ahead=sent >= due)
         while self._waiting:
             await self._rest(full=True, ahead=True)
-        telling.cancel()
-        self._print(done=True)
-        await self._client.close()
 
     async def _rest(self, *, full: bool, ahead: bool) -> None:
         self._heard.clear()
@@ -156,13 +183,21 @@ class Feeder:
 
     def _send(self, turn: int, site: int) -> None:
         order, name = self._order, site_name(site)
+        times, columns, table = (
+            times_us(order, site, turn),
+            values(order, site, turn),
+            self._tables[site],
+        )
+        if order.shuffled:
+            first = turn % order.each
+            table = table[first:] + table[:first]
+            times = np.roll(times, -first)
+            columns = {quantity: np.roll(column, -first) for quantity, column in columns.items()}
         frame = Frame(
-            site=name, epoch=order.epoch, seq=turn + 1, detectors=self._tables[site],
-            count=order.each, index=self._index, times=times_us(order, site, turn).tobytes(),
-            flags=self._flags,
+            site=name, epoch=order.epoch, seq=turn + 1, detectors=table, count=order.each,
+            index=self._index, times=times.tobytes(), flags=self._flags,
             columns={
-                QUANTITY_NAMES.index(quantity): column.astype("<f8").tobytes()
-                for quantity, column in values(order, site, turn).items()
+                QUANTITY_NAMES.index(quantity): column.tobytes() for quantity, column in columns.items()
             },
         )  # fmt: skip
         now_s = time.monotonic()

@@ -2,7 +2,8 @@
 
 The feeder (a process of its own) stands for the edges; broker, gateway and store are the real ones.
 Meanwhile the last hour of one detector is read through the API again and again. At the end the store is
-counted, and some detectors are compared value by value.
+counted, and some detectors are compared value by value. What a run is, and how far it came, is in its
+``course``; with a progress file it goes on where it was stopped.
 """
 
 from __future__ import annotations
@@ -27,31 +28,81 @@ from gateway.stores.influx import InfluxStore
 from gateway.stores.sqlite import SqliteStore
 from utaa.bench import feeder
 from utaa.bench.city import Home, register, token
+from utaa.bench.course import Course, Head, Stretch
+from utaa.bench.disk import bytes_below
 from utaa.bench.feeder import Order, Progress
-from utaa.bench.measure import Meter, percentile
-from utaa.bench.report import Report, Teller
+from utaa.bench.measure import Meter, cpu_s
+from utaa.bench.report import Bar, Report, Teller
 from utaa.onebox import OneBox, Plan
 from utaa.readback import Api
 
 _HOUR_US = 3600 * US_PER_S
-_READ_EVERY_S = 0.25
+#: How often the last hour of one detector is asked for while frames go as fast as they can.
+READS_PER_S = 4.0
 _SAMPLED = 20
-#: So many points of the rate over the rows are kept.
-_POINTS = 100
+#: So many points of the rate over the rows are kept, but none for less than so many readings.
+_POINTS, _LEAST_POINT = 200, 100_000
+#: Before a pace is measured the gateway has done what the new register gave it to do (sending sites
+#: their configurations): for two seconds it uses less of a core than this, or so long have we waited.
+_QUIET_SHARE, _QUIET_WITHIN_S = 0.1, 90.0
+#: Rounds that a measured pace begins with, unmeasured: every detector's first reading of the day costs
+#: more than all others.
+_WARM_ROUNDS = 1
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What somebody asked for."""
+
+    rows: int
+    detectors: int
+    per_frame: int
+    #: readings a second; 0: as fast as they are acknowledged
+    per_s: float = 0.0
+    #: how long at that pace
+    seconds: float = 60.0
+    reads_per_s: float = READS_PER_S
+    influx: bool = False
+    #: frames say their detectors in another order each time
+    shuffled: bool = False
+    progress: Path | None = None
+    #: stop with an error when the folder is larger
+    max_disk_gb: float = 20.0
+
+    @property
+    def sites(self) -> int:
+        return max(1, self.detectors // self.per_frame)
+
+    @property
+    def rounds(self) -> int:
+        whole = self.sites * self.per_frame
+        if self.per_s:
+            return _WARM_ROUNDS + max(1, round(self.per_s * self.seconds / whole))
+        return max(1, round(self.rows / whole))
+
+    @property
+    def store(self) -> str:
+        return "InfluxDB" if self.influx else "SQLite"
 
 
 @dataclass
 class _Run:
     """One run as it goes."""
 
+    wanted: Wanted
+    course: Course
     box: OneBox
     api: Api
     order: Order
     report: Report
     meter: Meter
-    rates: list[tuple[int, int]] = field(default_factory=list)
     read_s: list[float] = field(default_factory=list)
     last: Progress = field(default_factory=lambda: Progress(at_s=0, published=0, acknowledged=0))
+
+    @property
+    def done(self) -> int:
+        """Readings acknowledged of the whole run, those of earlier sessions too."""
+        return self.order.first_round * self.order.sites * self.order.each + self.last.acknowledged
 
     @property
     def total(self) -> int:
@@ -60,47 +111,34 @@ class _Run:
     @property
     def newest_us(self) -> int:
         """How far the simulated time has come."""
-        rounds = self.last.acknowledged // (self.order.sites * self.order.each)
-        return self.order.start_us + rounds * feeder.STEP_US
+        return self.order.start_us + self.done // (self.order.sites * self.order.each) * feeder.STEP_US
 
 
-async def run_ingest(
-    *,
-    folder: Path,
-    teller: Teller,
-    rows: int,
-    detectors: int,
-    per_frame: int,
-    per_s: float,
-    influx: bool,
-) -> Report:  # fmt: skip
-    """Raises ``ServerError`` or ``TimeoutError`` with one line for the user."""
-    sites = max(1, detectors // per_frame)
-    rounds = max(1, round(rows / (sites * per_frame)))
-    report = Report(
-        "ingest",
-        {"store": "InfluxDB" if influx else "SQLite", "rows": rounds * sites * per_frame,
-         "detectors": sites * per_frame, "sites": sites, "readings_per_frame": per_frame,
-         "asked_readings_per_s": per_s or "as fast as acknowledged"},
-        targets=_targets(per_s, influx=influx),
+async def run_ingest(*, folder: Path, teller: Teller, wanted: Wanted) -> Report:
+    """Raises ``ServerError``, ``TimeoutError`` or ``OSError`` with one line for the user."""
+    course = _course(folder, wanted)
+    report = Report("ingest", _parameters(wanted), targets=_targets(wanted))
+    plan = Plan(
+        folder=Path(course.head.folder), sites=(), influx=wanted.influx, open_overview=True,
+        broker_per_site=False,
     )  # fmt: skip
-    plan = Plan(folder=folder, sites=(), influx=influx, open_overview=True, broker_per_site=False)
+    known = (plan.folder / "city" / "registered").exists()
     async with OneBox(plan, say=teller.say) as box:
         await box.start_gateway()
-        homes = [
-            Home(feeder.site_name(site), feeder.address(n))
-            for site in range(sites)
-            for n in range(per_frame)
-        ]
-        teller.say(f"registering {len(homes)} detectors of {sites} sites")
-        await register(box, homes)
+        if known:
+            teller.say(f"going on behind {course.rows:,} readings")
+        else:
+            await _register(box, wanted, teller)
         order = Order(
-            host=box.city_broker.host, port=box.city_broker.port, epoch=new_id(), sites=sites,
-            start_us=SystemClock().now_us() - (rounds + 1) * feeder.STEP_US, each=per_frame,
-            rounds=rounds, per_s=per_s,
+            host=box.city_broker.host, port=box.city_broker.port, epoch=course.head.epoch,
+            sites=wanted.sites, start_us=course.head.start_us, each=wanted.per_frame,
+            rounds=wanted.rounds, first_round=course.first_round, per_s=wanted.per_s,
+            warm_rounds=_WARM_ROUNDS if wanted.per_s else 0, shuffled=wanted.shuffled,
         )  # fmt: skip
-        run = _Run(box, Api(box.url, await token(box)), order, report, _meter(box))
+        api = Api(box.url, await token(box))
+        run = _Run(wanted, course, box, api, order, report, _meter(box))
         try:
+            await _settle(run, teller)
             await _feed(run, teller)
             await _account(run, teller)
         finally:
@@ -108,11 +146,47 @@ async def run_ingest(
     return report
 
 
-def _targets(per_s: float, *, influx: bool) -> dict[str, str]:
-    if per_s:
+def _course(folder: Path, wanted: Wanted) -> Course:
+    """Where there is a progress file, everything is kept beside it."""
+    if wanted.progress is not None:
+        folder = wanted.progress.with_name(wanted.progress.name + ".data")
+    head = Head(
+        folder=str(folder.absolute()), store=wanted.store, epoch=new_id(), sites=wanted.sites,
+        start_us=SystemClock().now_us() - (wanted.rounds + 1) * feeder.STEP_US,
+        each=wanted.per_frame, rounds=wanted.rounds,
+    )  # fmt: skip
+    try:
+        return Course.opened(head, wanted.progress)
+    except ValueError as error:
+        raise OSError(str(error)) from None
+
+
+def _parameters(wanted: Wanted) -> dict[str, Any]:
+    return {
+        "store": wanted.store, "rows": wanted.rounds * wanted.sites * wanted.per_frame,
+        "detectors": wanted.sites * wanted.per_frame, "sites": wanted.sites,
+        "readings_per_frame": wanted.per_frame,
+        "asked_readings_per_s": wanted.per_s or "as fast as acknowledged",
+        "reads_per_s": wanted.reads_per_s, "shuffled": wanted.shuffled,
+    }  # fmt: skip
+
+
+def _targets(wanted: Wanted) -> dict[str, str]:
+    if wanted.per_s:
         return {"cpu_pct.gateway": "< 10 at 3,667/s, < 40 at 22,000/s", "lost": "0", "doubled": "0"}
-    rate = "≥ 100,000" if influx else "≥ 200,000"
+    rate = "≥ 100,000" if wanted.influx else "≥ 200,000"
     return {"readings_per_s": rate, "read_p95_ms": "≤ 50", "lost": "0", "doubled": "0"}
+
+
+async def _register(box: OneBox, wanted: Wanted, teller: Teller) -> None:
+    homes = [
+        Home(feeder.site_name(site), feeder.address(n))
+        for site in range(wanted.sites)
+        for n in range(wanted.per_frame)
+    ]
+    teller.say(f"registering {len(homes)} detectors of {wanted.sites} sites")
+    await register(box, homes)
+    (box.gateway_data / "registered").touch()
 
 
 def _meter(box: OneBox) -> Meter:
@@ -124,6 +198,18 @@ def _meter(box: OneBox) -> Meter:
     return Meter(pids)
 
 
+async def _settle(run: _Run, teller: Teller) -> None:
+    """Until the gateway has done what the new register gave it to do."""
+    teller.say("waiting for the gateway to come to rest")
+    until_s = time.monotonic() + _QUIET_WITHIN_S
+    (gateway,) = run.meter.pids["gateway"]
+    quiet = 0
+    while quiet < 2 and time.monotonic() < until_s:
+        began, began_s = cpu_s(gateway), time.monotonic()
+        await asyncio.sleep(1)
+        quiet = quiet + 1 if cpu_s(gateway) - began < _QUIET_SHARE * (time.monotonic() - began_s) else 0
+
+
 async def _feed(run: _Run, teller: Teller) -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "utaa.bench.feeder", msgspec.json.encode(run.order).decode(),
@@ -133,46 +219,78 @@ async def _feed(run: _Run, teller: Teller) -> None:
     run.meter.pids = {**run.meter.pids, "feeder": [process.pid]}
     run.meter.start()
     reading = asyncio.create_task(_read_meanwhile(run), name="read the last hour")
-    began_s, since = time.monotonic(), Progress(at_s=time.monotonic(), published=0, acknowledged=0)
     try:
         with teller.bar("readings stored", run.total) as bar:
-            async for progress in _progress(process.stdout):
-                run.box.check()
-                run.last = progress
-                run.meter.sample()
-                bar.at(progress.acknowledged, f"{progress.acknowledged:,}")
-                if progress.acknowledged - since.acknowledged >= run.total / _POINTS or progress.done:
-                    took_s = max(1e-3, progress.at_s - since.at_s)
-                    rate = (progress.acknowledged - since.acknowledged) / took_s
-                    run.rates.append((progress.acknowledged, round(rate)))
-                    since = progress
-                if progress.done:
-                    break
+            await _watch(run, _progress(process.stdout), bar)
         used = run.meter.read()
     finally:
         reading.cancel()
         with suppress(ProcessLookupError):
             process.terminate()
         await process.wait()
-    took_s = time.monotonic() - began_s
+        _draw(run)
     run.report.figures |= {
-        "seconds": round(took_s, 1),
-        "readings_per_s": round(run.last.acknowledged / took_s),
-        "rate_over_rows": run.rates,
+        **run.course.figures(),
         "p50_ms": run.last.p50_ms,
         "p99_ms": run.last.p99_ms,
-        "reads": len(run.read_s),
-        "read_p50_ms": _ms(run.read_s, 0.5),
-        "read_p95_ms": _ms(run.read_s, 0.95),
         "resent": run.last.resent,
         "rejected": run.last.rejected,
         **used,
     }
 
 
-def _ms(seconds: list[float], share: float) -> float | None:
-    found = percentile(seconds, share)
-    return None if found is None else round(found * 1000, 1)
+async def _watch(run: _Run, told: AsyncIterator[Progress], bar: Bar) -> None:
+    """Follow the feeder, stretch by stretch. Raises ``OSError`` when the disk's share is used up."""
+    since = Progress(at_s=time.monotonic(), published=0, acknowledged=0)
+    used: dict[str, float] = {}
+    least = max(_LEAST_POINT, run.total / _POINTS)
+    warming = run.order.warm_rounds > 0
+    async for progress in told:
+        run.box.check()
+        run.last = progress
+        run.meter.sample()
+        bar.at(run.done, f"{run.done:,}")
+        if warming and not progress.warm:
+            warming, since = False, progress
+            run.read_s.clear()
+            run.meter.start()
+        elif not warming and (progress.acknowledged - since.acknowledged >= least or progress.done):
+            used = _add_stretch(run, since, used)
+            since = progress
+            await _bound_disk(run)
+        if progress.done:
+            return
+    raise ConnectionError("the feeder ended before it was done")
+
+
+def _add_stretch(run: _Run, since: Progress, used: dict[str, float]) -> dict[str, float]:
+    """What happened since then becomes a line of the course; the processor seconds used until now."""
+    now_used = {name: run.meter.used_s(name) for name in run.meter.pids}
+    run.course.add(
+        Stretch(
+            rows=run.done,
+            readings=run.last.acknowledged - since.acknowledged,
+            seconds=round(run.last.at_s - since.at_s, 3),
+            cpu_s={name: round(took - used.get(name, 0.0), 2) for name, took in now_used.items()},
+            reads_ms=[round(took * 1000, 1) for took in run.read_s],
+        )
+    )
+    run.read_s.clear()
+    return now_used
+
+
+async def _bound_disk(run: _Run) -> None:
+    used = await asyncio.to_thread(bytes_below, run.box.plan.folder)
+    if used > run.wanted.max_disk_gb * 1e9:
+        raise OSError(f"{run.box.plan.folder} has {used / 1e9:.1f} GB; see --max-disk-gb")
+
+
+def _draw(run: _Run) -> None:
+    """The rate over the rows: beside the progress file, or in the folder that was asked for."""
+    file = run.wanted.progress
+    file = run.box.plan.folder / "ingest.svg" if file is None else file.with_name(file.name + ".svg")
+    aim = run.wanted.per_s or (100_000 if run.wanted.influx else 200_000)
+    file.write_text(run.course.drawn(aim), encoding="utf-8")
 
 
 async def _progress(lines: asyncio.StreamReader) -> AsyncIterator[Progress]:
@@ -183,8 +301,8 @@ async def _progress(lines: asyncio.StreamReader) -> AsyncIterator[Progress]:
 async def _read_meanwhile(run: _Run) -> None:
     """The last hour of one detector after the other, through the API."""
     choice = random.Random(1)  # noqa: S311  # which detectors are looked at
-    while True:
-        await asyncio.sleep(_READ_EVERY_S)
+    while run.wanted.reads_per_s:
+        await asyncio.sleep(1 / run.wanted.reads_per_s)
         site, number = choice.randrange(run.order.sites), choice.randrange(run.order.each)
         detector = detector_id(feeder.site_name(site), "native", feeder.address(number))
         span = {"from": rfc3339(run.newest_us - _HOUR_US), "to": rfc3339(run.newest_us)}
@@ -207,12 +325,15 @@ async def _account(run: _Run, teller: Teller) -> None:
     finally:
         await store.close()
     lost, doubled = await _compare_some(run)
+    kept = "influx" if run.box.influx else "city/readings"
+    kept_bytes = await asyncio.to_thread(bytes_below, run.box.plan.folder / kept)
     run.report.figures |= {
-        "published": run.last.published,
+        "published": run.total,
         "stored": stored,
-        "lost": max(0, run.last.published - stored) + lost,
-        "doubled": max(0, stored - run.last.published) + doubled,
+        "lost": max(0, run.total - stored) + lost,
+        "doubled": max(0, stored - run.total) + doubled,
         "compared_by_value": _SAMPLED * run.order.rounds,
+        "bytes_per_reading": round(kept_bytes / max(1, stored), 1),
         "read_back_s": round(time.monotonic() - began_s, 1),
     }
 
