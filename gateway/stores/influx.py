@@ -1,8 +1,9 @@
 """InfluxDB as the reading store: 1.8, 2.x and 3 by the same two doors.
 
-Writes go to ``/api/v2/write`` through influxdb-client's asynchronous service: one joined, gzipped text
-a request, built and packed off the event loop. Reads are InfluxQL on ``/query``. On 2.x that needs a
-database mapping (DBRP) for the bucket; on 1.x the database is made at the first write if allowed.
+Writes go to ``/api/v2/write`` through influxdb-client's asynchronous service: one joined text a request
+(gzipped unless the server is this machine), built off the event loop, two requests at a time. Reads are
+InfluxQL on ``/query``. On 2.x that needs a database mapping (DBRP) for the bucket; on 1.x the database
+is made at the first write if allowed.
 
 A write that InfluxDB takes only in part is not sent again whole: the lines it names are set aside; if
 it names none (a limit, a field of another type), halves are tried until they are found.
@@ -15,8 +16,9 @@ import contextlib
 import gzip
 import re
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import httpx
@@ -40,7 +42,6 @@ from gateway.stores.base import (
 )
 from gateway.stores.lines import (
     TAG,
-    Line,
     count_query,
     identifier,
     lines_of,
@@ -52,15 +53,20 @@ from gateway.stores.lines import (
 
 #: Lines of one request: about 1 MB before gzip, well below every server's limit of a body.
 LINES_PER_REQUEST = 10_000
+#: Requests under way at once: while the server works on one, the next one travels.
+REQUESTS_AT_ONCE = 2
 #: Requests spent on finding bad lines in one write; what is still unclear is set aside whole.
 MAX_PROBES = 200
 _GZIP_LEVEL = 1
+_THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1"})
 #: Detectors of one question for newest rows.
 _SERIES_AT_ONCE = 5_000
 #: What was written after a moment may have been read this long before it: an edge keeps it no longer.
 _LATEST_ARRIVAL_US = 8 * 24 * 3600 * 1_000_000
 #: How 1.x says that a database does not exist.
 _MISSING = "database not found"
+#: One row as line protocol, behind the site it is of.
+Line = tuple[str, str]
 _WRITE_TIMEOUT_S, _READ_TIMEOUT_S, _CHECK_TIMEOUT_S = 30.0, 30.0, 5.0
 
 
@@ -77,6 +83,8 @@ class InfluxStore:
         self._bucket = bucket
         self._retention_days = retention_days
         self.title = f"influxdb {re.sub('//[^/@]*@', '//', self._url)} {bucket}"
+        #: packing costs as much as building the lines; within one machine it gains nothing
+        self._packs = urlsplit(self._url).hostname not in _THIS_MACHINE
         self._client: Any = None
         self._writes: Any = None
         self._http: httpx.AsyncClient | None = None
@@ -84,40 +92,43 @@ class InfluxStore:
     # -- writing ------------------------------------------------------------------------------
 
     async def write(self, frames: Sequence[FrameColumns]) -> list[RefusedRow]:
-        lines, refused = await asyncio.to_thread(_lines, frames)
-        for start in range(0, len(lines), LINES_PER_REQUEST):
-            refused += await self._write_part(lines[start : start + LINES_PER_REQUEST])
-        return refused
+        free = asyncio.Semaphore(REQUESTS_AT_ONCE)
 
-    async def _write_part(self, lines: list[Line]) -> list[RefusedRow]:
-        """Write these lines; those that InfluxDB never takes come back."""
+        async def one(part: list[FrameColumns]) -> list[RefusedRow]:
+            async with free:
+                chunks, refused = await asyncio.to_thread(_chunks, part)
+                texts = [text for _, texts in chunks for text in texts]
+                answer = await self._post(texts) if texts else None
+                if answer is not None:
+                    lines = [(site, text) for site, texts in chunks for text in texts]
+                    refused += await self._sift(lines, answer)
+                return refused
+
+        done = await asyncio.gather(*map(one, _parts(frames)), return_exceptions=True)
+        for result in done:
+            if isinstance(result, BaseException):
+                raise result
+        return [row for result in done if not isinstance(result, BaseException) for row in result]
+
+    async def _sift(self, lines: list[Line], answer: str | None) -> list[RefusedRow]:
+        """A write of these lines was answered so: write what can be; the others come back."""
         refused: list[RefusedRow] = []
-        probes = 0
-        todo = [lines]
-        while todo:
+        probes = 1
+        part, todo = lines, list[list[Line]]()
+        while True:
+            if answer is not None:
+                found, again = _sifted(part, answer, last=probes >= MAX_PROBES)
+                refused += found
+                todo += again
+            if not todo:
+                return refused
             part = todo.pop()
-            answer = await self._post(part)
+            answer = await self._post([text for _, text in part])
             probes += 1
-            if answer is None:
-                continue
-            refusal = parse_refusal(answer, [line.text for line in part])
-            bad = [line for line in part if line.text in refusal.bad]
-            refused += [RefusedRow(one.site, one.text, refusal.bad[one.text]) for one in bad]
-            rest = [line for line in part if line.text not in refusal.bad]
-            if not rest or refusal.others_stored:
-                continue
-            if bad:
-                todo.append(rest)
-            elif len(part) == 1 or probes >= MAX_PROBES:
-                refused += [RefusedRow(one.site, one.text, refusal.message) for one in part]
-            else:
-                half = len(part) // 2
-                todo += [part[half:], part[:half]]
-        return refused
 
-    async def _post(self, lines: list[Line]) -> str | None:
+    async def _post(self, lines: list[str]) -> str | None:
         """None if it is stored; the answer if a part of it never will be."""
-        body = await asyncio.to_thread(_packed, lines)
+        body = await asyncio.to_thread(_body, lines, self._packs)
         for last in (False, True):
             try:
                 async with asyncio.timeout(_WRITE_TIMEOUT_S):
@@ -126,7 +137,7 @@ class InfluxStore:
                         self._bucket,
                         body,
                         precision=WritePrecision.NS,
-                        content_encoding="gzip",
+                        content_encoding="gzip" if self._packs else "identity",
                         content_type="text/plain; charset=utf-8",
                         async_req=False,
                     )
@@ -293,12 +304,15 @@ class InfluxStore:
         return self._http
 
 
-def _lines(frames: Sequence[FrameColumns]) -> tuple[list[Line], list[RefusedRow]]:
-    lines: list[Line] = []
+def _chunks(
+    frames: Sequence[FrameColumns],
+) -> tuple[list[tuple[str, list[str]]], list[RefusedRow]]:
+    """(site, lines) of each frame, and the rows that have no line."""
+    chunks: list[tuple[str, list[str]]] = []
     refused: list[RefusedRow] = []
     for frame in frames:
         texts, unwritable = lines_of(frame)
-        lines += [Line(frame.site, text) for text in texts]
+        chunks.append((frame.site, texts))
         refused += [
             RefusedRow(
                 frame.site,
@@ -307,11 +321,42 @@ def _lines(frames: Sequence[FrameColumns]) -> tuple[list[Line], list[RefusedRow]
             )
             for row in unwritable
         ]
-    return lines, refused
+    return chunks, refused
 
 
-def _packed(lines: list[Line]) -> bytes:
-    return gzip.compress("\n".join([line.text for line in lines]).encode(), _GZIP_LEVEL)
+def _sifted(part: list[Line], answer: str, *, last: bool) -> tuple[list[RefusedRow], list[list[Line]]]:
+    """(rows InfluxDB never takes, lines to write again in parts), from its answer to these lines."""
+    refusal = parse_refusal(answer, [text for _, text in part])
+    bad = [line for line in part if line[1] in refusal.bad]
+    refused = [RefusedRow(site, text, refusal.bad[text]) for site, text in bad]
+    rest = [line for line in part if line[1] not in refusal.bad]
+    if not rest or refusal.others_stored:
+        return refused, []
+    if bad:
+        return refused, [rest]
+    if len(part) == 1 or last:
+        return [RefusedRow(site, text, refusal.message) for site, text in part], []
+    half = len(part) // 2
+    return [], [part[half:], part[:half]]
+
+
+def _parts(frames: Sequence[FrameColumns]) -> Iterator[list[FrameColumns]]:
+    """Whole frames, at most ``LINES_PER_REQUEST`` lines of them (a frame has 4,096 at most)."""
+    part: list[FrameColumns] = []
+    lines = 0
+    for frame in frames:
+        if part and lines + frame.count > LINES_PER_REQUEST:
+            yield part
+            part, lines = [], 0
+        part.append(frame)
+        lines += frame.count
+    if part:
+        yield part
+
+
+def _body(lines: list[str], packs: bool) -> bytes:
+    text = "\n".join(lines).encode()
+    return gzip.compress(text, _GZIP_LEVEL) if packs else text
 
 
 def _columns(series: dict[str, Any]) -> tuple[list[str], list[list[Any]]]:

@@ -30,14 +30,6 @@ class Unwritable(ValueError):
     """A detector id that line protocol has no way to say."""
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One row as line protocol, and whose it is."""
-
-    site: str
-    text: str
-
-
 def lines_of(frame: FrameColumns) -> tuple[list[str], list[int]]:
     """The frame's rows in its order, and the rows that have no line (an id that cannot be written)."""
     heads: list[str | None] = []
@@ -47,27 +39,29 @@ def lines_of(frame: FrameColumns) -> tuple[list[str], list[int]]:
         except Unwritable:
             heads.append(None)
     index = frame.index.tolist()
-    parts: list[list[str]] = []
+    # one pattern for the whole frame: what is the same in every row is in it, the rest is filled in
+    pattern = ["%s"]
+    filled: list[Sequence[Any]] = [[heads[at] for at in index]]
     for number in sorted(frame.columns):
-        name = QUANTITY_NAMES[number]
-        parts.append(
-            [f"{name}={value!r}," if value == value else "" for value in frame.columns[number].tolist()]
-        )
+        name, values = QUANTITY_NAMES[number], frame.columns[number]
+        if np.isnan(values).any():
+            pattern.append("%s")
+            filled.append([f"{name}={one!r}," if one == one else "" for one in values.tolist()])
+        else:
+            pattern.append(f"{name}=%r,")
+            filled.append(values.tolist())
     flags = frame.flags.astype(np.int64)
-    tails = [
-        f"flags={low}i,flags_known={high}i {time_us}000"
-        for low, high, time_us in zip(
-            (flags & 0xFFFF).tolist(), (flags >> 16).tolist(), frame.times.tolist(), strict=True
-        )
-    ]
-    fields = map("".join, zip(*parts, tails, strict=True))
+    for name, bits in (("flags", flags & 0xFFFF), ("flags_known", flags >> 16)):
+        if (bits == bits[0]).all():
+            pattern.append(f"{name}={bits[0]}i,")
+        else:
+            pattern.append(f"{name}=%di,")
+            filled.append(bits.tolist())
+    whole = "".join(pattern)[:-1] + " %d000"
+    rows = zip(*filled, frame.times.tolist(), strict=True)
     if None not in heads:
-        return [f"{heads[at]}{text}" for at, text in zip(index, fields, strict=True)], []
-    lines = [
-        f"{head}{text}"
-        for at, text in zip(index, fields, strict=True)
-        if (head := heads[at]) is not None
-    ]
+        return [whole % row for row in rows], []
+    lines = [whole % row for row in rows if row[0] is not None]
     return lines, [row for row, at in enumerate(index) if heads[at] is None]
 
 
