@@ -65,6 +65,29 @@ async def test_an_import_is_repaired_in_place_taken_and_undone(web: Web) -> None
     assert MN.of("import state", "undone") in (await web.browser.get(at)).text
 
 
+async def test_a_page_that_waits_is_told_how_far_its_import_is(web: Web) -> None:
+    await web.enter("officer", "registrar")
+    at = await _upload(web, TABLE.replace("149.48", "47.92"))
+    assert (await web.browser.get(f"{at}/progress")).json() == {}
+    page = (await web.browser.get(at)).text
+    assert f'data-address="{at}/progress"' in page and "<progress" in page
+    app = web.browser._transport.app  # type: ignore[attr-defined]  # the very one the fixture made
+    told: list[tuple[str, int, int]] = []
+
+    class Watched(dict[str, tuple[str, int, int]]):
+        def __setitem__(self, key: str, value: tuple[str, int, int]) -> None:
+            told.append(value)
+            super().__setitem__(key, value)
+
+    app.state.imports_far = Watched()
+    assert (await _press(web, at, f"{at}/apply", mode="all")).status_code == 303
+    assert ("write", 2, 2) in told
+    assert (await web.browser.get(f"{at}/progress")).json() == {}
+    app.state.imports_far[at.rpartition("/")[2]] = ("write", 1_500, 70_000)
+    said = (await web.browser.get(f"{at}/progress?lang=en")).json()
+    assert said == {"text": "Rows written: 1,500 of 70,000", "done": 1_500, "of": 70_000}
+
+
 async def test_only_the_rows_that_hold_can_be_taken(web: Web) -> None:
     await web.enter("officer", "registrar")
     at = await _upload(web)

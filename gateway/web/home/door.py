@@ -139,6 +139,8 @@ async def manifest(request: Request, _asker: Anybody) -> Response:
             {"src": "/static/icon.svg", "sizes": "any", "type": "image/svg+xml", "purpose": "any"},
             {"src": "/static/icon-maskable.svg", "sizes": "any", "type": "image/svg+xml",
              "purpose": "maskable"},
+            *({"src": f"/static/icon-{side}.png", "sizes": f"{side}x{side}", "type": "image/png",
+               "purpose": "any maskable"} for side in (192, 512)),
         ],
     }  # fmt: skip
     return JSONResponse(made, media_type="application/manifest+json")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Depends, Request, Response
-from fastapi.responses import RedirectResponse
+from fastapi.responses import JSONResponse, RedirectResponse
 from sqlalchemy import select
 from starlette.datastructures import UploadFile
 
@@ -23,7 +23,7 @@ from registry.importing.bounds import FileRefused
 from registry.importing.fields import Problem
 from registry.importing.kinds import KINDS, kind_named
 from registry.importing.models import RegisterImport
-from registry.importing.plan import Plan
+from registry.importing.plan import Plan, Progress
 from registry.importing.readers import Sheet, read_sheet
 from registry.importing.service import (
     REPAIRS,
@@ -42,6 +42,11 @@ from registry.importing.undo import undo
 from registry.rights import Forbidden, may_somewhere, require
 
 router = APIRouter(prefix="/imports", tags=["pages"], include_in_schema=False, route_class=PageRoute)
+#: What an import does → what is said of it.
+_DOING: Final = {
+    "read": "Rows read: {done} of {of}", "check": "Rows compared: {done} of {of}",
+    "write": "Rows written: {done} of {of}",
+}  # fmt: skip
 _Reader = Annotated[Asker, Depends(need("import.read", by_object=True))]
 _Writer = Annotated[Asker, Depends(need("import.write", by_object=True))]
 #: Imports in the list, rows with a problem on one page: a screenful is repaired at a time.
@@ -209,6 +214,36 @@ def _shown(row: Any, index: int, plan: Plan, heading: str) -> str:
     return "" if value is None else str(value)
 
 
+def _far(request: Request) -> dict[str, tuple[str, int, int]]:
+    """How far the imports are that this process takes: what it does, how much is done, of how much."""
+    state = request.app.state
+    if not hasattr(state, "imports_far"):
+        state.imports_far = {}
+    found: dict[str, tuple[str, int, int]] = state.imports_far
+    return found
+
+
+def _teller(request: Request, import_id: str) -> Progress:
+    far = _far(request)
+
+    def tell(what: str, done: int, of: int) -> None:
+        far[import_id] = (what, done, of)
+
+    return tell
+
+
+@router.get("/{import_id}/progress")
+async def progress(import_id: ObjectId, request: Request, asker: _Reader) -> Response:
+    """How far it is, for a page that waits; empty if this process does not take it."""
+    async with rooms(request).database.read() as session:
+        _theirs(asker, await get_import(session, import_id))
+    if import_id not in _far(request):
+        return JSONResponse({})
+    words, (what, done, of) = words_of(request), _far(request)[import_id]
+    text = words(_DOING[what], done=words.number(done, 0), of=words.number(of, 0))
+    return JSONResponse({"text": text, "done": done, "of": of})
+
+
 @router.post("/{import_id}/repair")
 async def repair(import_id: ObjectId, request: Request, asker: _Writer) -> Response:
     """Cells put right and headings matched, beside those before; then the trial anew."""
@@ -241,10 +276,20 @@ async def take(import_id: ObjectId, request: Request, asker: _Writer) -> Respons
             sheet = await asyncio.to_thread(sheet_of, record, city.keyring)
         async with city.database.write() as session:
             record = await get_import(session, import_id, lock=True)
-            await apply(session, city.keyring, act_of(request, asker), record, sheet, mode=mode)
+            await apply(
+                session,
+                city.keyring,
+                act_of(request, asker),
+                record,
+                sheet,
+                mode=mode,
+                progress=_teller(request, import_id),
+            )
     except ImportRefused:
         said = words("The file still holds mistakes. Nothing was taken.")
         return await _trial(import_id, request, asker, problem=said, status=422)
+    finally:
+        _far(request).pop(import_id, None)
     city.wake_configs()
     return RedirectResponse(f"/imports/{import_id}", 303)
 
