@@ -63,9 +63,9 @@ class Bank:
         """
         if not references and known is None:
             raise ValueError("no reference pictures")
-        self.height = known.height if known is not None else _height_of(references)
+        self.height: int = known.height if known is not None else _height_of(references)
         old = known.looks if known is not None else []
-        self.looks = [
+        self.looks: list[Look] = [
             *old, *(r if isinstance(r, Look) else look_at(r, self.height) for r in references)
         ]  # fmt: skip
         if len(self.looks) > MAX_REFERENCES:
@@ -250,7 +250,7 @@ class Bank:
         """How far the picture lies beside the references, by phase correlation and by corners."""
         candidates = [self.looks[i].normal for i in self._nearest_light(look)[:_NEAREST]]
         candidates.append(self.template)
-        found = [cv2.phaseCorrelate(c, look.normal, self.window) for c in candidates]
+        found = [_displaced(c, look.normal, self.window) for c in candidates]
         (dx, dy), response = max(found, key=lambda f: f[1])
         shift = float(np.hypot(dx, dy))
         shifted = support
@@ -282,7 +282,7 @@ class Bank:
             for x in (0, w):
                 own = np.ascontiguousarray(look.normal[y : y + h, x : x + w])
                 ref = np.ascontiguousarray(self.template[y : y + h, x : x + w])
-                move, response = cv2.phaseCorrelate(ref, own, window)
+                move, response = _displaced(ref, own, window)
                 moves.append(float(np.hypot(move[0], move[1])))
                 responses.append(float(response))
         order = np.argsort(moves)
@@ -292,6 +292,16 @@ class Bank:
             "quarter_move_third": moves[order[2]], "quarter_response": float(np.mean(responses)),
             "quarter_response_best": max(responses), **affine,
         }  # fmt: skip
+
+
+def _displaced(there: Plane, here: Plane, window: Plane) -> tuple[tuple[float, float], float]:
+    """How far one lies beside the other, and how surely.
+
+    Of copies: where the size suits its transform, OpenCV puts the window on what it is given, and a
+    reference would fade from look to look (a test holds it).
+    """
+    (dx, dy), response = cv2.phaseCorrelate(there.copy(), here.copy(), window)
+    return (dx, dy), response
 
 
 def _find_corners(normal: Plane) -> tuple[NDArray[np.float32], NDArray[np.uint8]] | None:

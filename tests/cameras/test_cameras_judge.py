@@ -224,3 +224,28 @@ def test_an_empty_folder_of_references_is_one_line(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1 and "--reference" in done.stderr
+
+
+@pytest.mark.parametrize("size", [(640, 480), (352, 288), (640, 360)])
+def test_references_do_not_fade_with_the_looks(size: tuple[int, int]) -> None:
+    """OpenCV's phaseCorrelate writes on what it is given where the size suits its transform."""
+    good = [cv2.resize(_picture(h), size) for h in (10.0, 12.0, 14.0)]
+    judge = Judge.trained(good)  # type: ignore[arg-type]
+    before, first = judge.bank.normals.copy(), judge.judge(good[1])  # type: ignore[arg-type]
+    look = judge.look(good[1])  # type: ignore[arg-type]
+    kept = look.normal.copy()
+    for _ in range(3):
+        judge.judge_look(look)
+    assert np.array_equal(judge.bank.normals, before) and np.array_equal(look.normal, kept)
+    assert judge.judge_look(look) == first
+
+
+def test_recent_pictures_are_set_beside_the_others_as_if_they_were_all_new(
+    street: tuple[Judge, dict[float, np.ndarray]],
+) -> None:
+    judge, seen = street
+    recent = [_picture(12.2, traffic=3), _picture(12.3, traffic=1)]
+    beside = judge.beside(recent)  # type: ignore[arg-type]
+    anew = Judge.trained([*seen.values(), *recent])  # type: ignore[list-item]
+    now = _picture(12.4)
+    assert beside.bank.compare(now) == pytest.approx(anew.bank.compare(now), nan_ok=True)  # type: ignore[arg-type]

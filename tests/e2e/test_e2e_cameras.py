@@ -130,3 +130,62 @@ async def _a_lost_network_is_one_incident(home: House, cameras: Server) -> None:
 
     await until(back, "the network's loss over", 90)
     assert len(await home.incidents()) == before + 1
+
+
+TABLE = (
+    "Дугаар;Төлөв;Дүрсний хаяг;Хянах цэг;Дүрсний өргөн, px;Дүрсний өндөр, px;Кодек;Шалгах давтамж, с"
+)
+
+
+async def test_a_camera_that_is_registered_to_a_site_is_watched_from_then_on(
+    tmp_path: Path, smtp: SmtpServer, cameras: Server
+) -> None:
+    """Nothing at the site names a camera or a password: all of it comes from the register."""
+    env = {"UTAA_EDGE_CAMERAS__PATIENCE": str(PATIENCE), "UTAA_EDGE_CAMERAS__INTERVAL_S": "0.5"}
+    async with house(tmp_path, smtp, edge_env=env) as home:
+        row = f"K-1;active;{cameras.url('cam3')};{SITE};{SHAPE.width};{SHAPE.height};H.264;5"
+        http = home.api._http
+        where = {"kind": "cameras", "name": "k.csv"}
+        sent = await http.post("/imports", params=where, content=f"{TABLE}\n{row}\n".encode())
+        taken = await http.post(f"/imports/{sent.json()['id']}/apply", json={})
+        assert taken.status_code == 200, taken.text
+        (known,) = (await home.api.get("/cameras"))["items"]
+
+        async def outcome(wanted: str) -> bool:
+            return (await _health(home)).get(known["id"], {}).get("reason", "").startswith(wanted)
+
+        await until(lambda: outcome("wrong_password"), "told that it has no password", 90)
+        secret = {"stream_secret": f"watch:{SECRET}"}
+        await home.api.patch(f"/cameras/{known['id']}", secret, f'"{known["version"]}"')
+
+        async def well() -> bool:
+            return (await _health(home)).get(known["id"], {}).get("summary") == "ok"
+
+        await until(well, "watched, with the password of the register", 90)
+        states = [i["state"] for i in await home.incidents() if i["subject_id"] == known["id"]]
+        assert states == ["all_clear"]
+
+        cameras.cameras["cam3"].fault = "hang"
+
+        async def told() -> bool:
+            return [i["state"] for i in await _of(home, known["id"])][:1] == ["opened"]
+
+        await until(told, "its loss is an incident of the camera", 90)
+        await _the_password_is_nowhere(home)
+
+
+async def _the_password_is_nowhere(home: House) -> None:
+    """Neither in logs, nor in a process list, nor where others may read."""
+    listed = b"".join(_words_of(p) for p in Path("/proc").glob("[0-9]*/cmdline"))
+    assert b"edge.cameras.worker" in listed and SECRET.encode() not in listed
+    assert SECRET not in "".join(p.read_text(errors="replace") for p in home.folder.rglob("*.log"))
+    kept = [p for p in home.folder.rglob("config.json") if SECRET in p.read_text()]
+    assert kept and all(p.stat().st_mode & 0o077 == 0 for p in kept)
+    assert SECRET not in json.dumps(await home.api.get(f"/sites/{SITE}/config"))
+
+
+def _words_of(cmdline: Path) -> bytes:
+    try:
+        return cmdline.read_bytes()
+    except OSError:  # it has just ended
+        return b""

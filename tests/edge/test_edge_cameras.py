@@ -134,3 +134,44 @@ def test_a_bad_file_is_one_line_that_repeats_no_secret(
     with pytest.raises(CameraError, match=says) as error:
         load(file)
     assert "hush" not in str(error.value) and "\n" not in str(error.value)
+
+
+async def test_the_watch_begins_with_the_first_camera_that_the_city_names() -> None:
+    named: list[CameraSettings] = []
+
+    def watched() -> Watch:
+        return Watch(site=SITE, data_dir="", settings={}, cameras=list(named))
+
+    watch = CameraWatch(SITE, watched, lambda call: None, always=False)
+    served = asyncio.Event()
+
+    async def serve() -> bool:
+        served.set()
+        return True
+
+    watch._serve = serve  # type: ignore[method-assign]
+    running = asyncio.create_task(watch.run())
+    await asyncio.sleep(0)
+    assert not served.is_set()
+    named.append(CameraSettings(camera="c1", address="rtsp://10.0.0.5/1"))
+    watch.changed()
+    await asyncio.wait_for(served.wait(), 5)
+    running.cancel()
+
+
+def test_a_password_of_the_city_is_used_unless_the_site_keeps_one_of_its_own(tmp_path: Path) -> None:
+    file = tmp_path / "c.toml"
+    file.write_text(
+        '[default]\nuser = "d"\npassword = "d"\n[[camera]]\nid = "c2"\nuser = "own"\npassword = "o/w"\n'
+    )
+    file.chmod(0o600)
+    default, entries = load(file)
+    told = [
+        CameraSettings(camera=name, address="rtsp://10.0.0.5/1", secret=secret, interval_s=30)
+        for name, secret in (("c1", "city:p:w"), ("c2", "city:x"), ("c3", None))
+    ]
+    urls = {one.id: one.url for one in roster(SITE, default, entries, told)}
+    assert urls == {
+        "c1": "rtsp://city:p%3Aw@10.0.0.5/1", "c2": "rtsp://own:o%2Fw@10.0.0.5/1",
+        "c3": "rtsp://d:d@10.0.0.5/1",
+    }  # fmt: skip

@@ -47,7 +47,7 @@ FIRST_SCENE: Final = 200_000
 #: Days that say "at most one a year" with 95 % confidence where none had an alarm: 3.01 years.
 ENOUGH: Final = 1100
 #: Changes whenever a day is lived in another way: days of another method are not counted.
-METHOD: Final = b"days 1"
+METHOD: Final = b"days 2"
 REFERENCES: Final = 16
 #: Faulty looks in a row that are an alarm, the pause between them, and good ones that end it.
 IN_A_ROW: Final = 4
@@ -175,7 +175,7 @@ class Day:
 
     def picture(self, moment: Moment) -> Picture:
         shaken = View(dx=float(self.rng.normal(0, 0.4)), dy=float(self.rng.normal(0, 0.4)))
-        seen = weather.see(self.scene, moment, shaken, quick=True)
+        seen = weather.see(self.scene, moment, shaken)
         return weather.camera_output(self.scene, seen, moment)
 
 

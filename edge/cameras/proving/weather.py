@@ -51,19 +51,13 @@ def wide(plane: Plane) -> Plane:
     return np.asarray(cv2.merge((plane, plane, plane)))
 
 
-def see(scene: Scene, moment: Moment, view: View = HOME, *, quick: bool = False) -> Picture:
+def see(scene: Scene, moment: Moment, view: View = HOME) -> Picture:
     """The picture of a healthy camera, 640x360, before its own size and compression."""
-    return develop(scene, moment, light_of(scene, moment, view), quick=quick)
+    return develop(scene, moment, light_of(scene, moment, view))
 
 
-def develop(
-    scene: Scene, moment: Moment, light: Plane, exposure: float = 1.0, *, quick: bool = False
-) -> Picture:
-    """Exposure, lens, sensor noise, tone: the picture from the light. ``exposure`` 1 is automatic.
-
-    ``quick``: in single precision, which turns a few pixels of a picture by one step. The pictures that
-    tune and test the judge are made in double precision, and stay to the bit what they were.
-    """
+def develop(scene: Scene, moment: Moment, light: Plane, exposure: float = 1.0) -> Picture:
+    """Exposure, lens, sensor noise, tone: the picture from the light. ``exposure`` 1 is automatic."""
     rng = np.random.default_rng([73, scene.seed, moment.seed])
     wanted = 0.19 * (1.0 if daylight(moment.hour) > 0.3 else 0.6)
     gain = float(np.clip(wanted / (np.minimum(light, 2.0).mean() + 1e-3), 0.25, scene.gain_limit))
@@ -71,9 +65,8 @@ def develop(
     picture: Plane = light * gain * exposure
     if scene.blur_px > 0.3:
         picture = cv2.GaussianBlur(picture, (0, 0), scene.blur_px)
-    noise = 0.0035 * np.sqrt(gain) * (0.7 if moment.infrared else 1.0)
-    noise = np.float32(noise) if quick else np.float64(noise)
-    grain, colour = _grain(rng, picture.shape, quick=quick)
+    noise = float(0.0035 * np.sqrt(gain) * (0.7 if moment.infrared else 1.0))
+    grain, colour = _grain(rng, picture.shape)
     picture = picture + noise * (grain + 0.5 * colour) * np.sqrt(np.clip(picture, 0.02, 1.5) + 0.1)
     shown = np.power(np.clip(picture, 0, 1), 1 / 2.2) * 255.0
     if scene.sharpen > 0.1:
@@ -84,15 +77,12 @@ def develop(
     return np.asarray(np.clip(shown, 0, 255), np.uint8)
 
 
-def _grain(rng: np.random.Generator, shape: tuple[int, ...], *, quick: bool) -> tuple[Plane, Plane]:
+def _grain(rng: np.random.Generator, shape: tuple[int, ...]) -> tuple[Plane, Plane]:
     """What the sensor adds, alike in all colours and to each; OpenCV's generator takes a third."""
-    if not quick:
-        grain = wide(rng.standard_normal(shape[:2], dtype=np.float32))
-        return grain, rng.standard_normal(shape, dtype=np.float32)
     cv2.setRNGSeed(int(rng.integers(0, 2**31)))
     alike, each = np.empty(shape[:2], np.float32), np.empty(shape, np.float32)
-    cv2.randn(alike, 0, 1)
-    cv2.randn(each, 0, 1)
+    for plane in (alike, each):
+        cv2.randn(plane, 0, 1)  # type: ignore[call-overload]  # the stubs know no plain numbers
     return wide(alike), each
 
 
@@ -119,7 +109,7 @@ def camera_output(
 def _illumination(
     rng: np.random.Generator, scene: Scene, moment: Moment, view: View, day: float
 ) -> Plane:
-    warm = 1.0 - abs(day - 0.5) * 1.2 if 0 < day < 0.6 else 0.0
+    warm = max(1.0 - abs(day - 0.3) / 0.3, 0.0)  # comes and goes with the sun, without a step
     tint = np.array([1.0 - 0.25 * warm, 1.0, 1.0 + 0.2 * warm], np.float32)
     strength = 0.004 + day * (1.0 - 0.65 * moment.cloud)
     field = np.full((HEIGHT, WIDTH), strength, np.float32)
