@@ -215,6 +215,23 @@ def label_picture(served: Field, goal: Path) -> Path:
     return goal
 
 
+def label_film(served: Field, goal: Path) -> Path:
+    """A label before a camera, as the film that Chromium's fake camera plays."""
+    import numpy as np
+    import segno
+
+    width, height, scale = 640, 480, 10
+    code = np.array(list(segno.make(f"{served.origin}/q/{served.label}", error="m").matrix_iter()))
+    dark = np.kron(code, np.ones((scale, scale), np.uint8)) > 0
+    frame = np.full((height, width), 235, np.uint8)
+    top, left = (height - dark.shape[0]) // 2, (width - dark.shape[1]) // 2
+    frame[top : top + dark.shape[0], left : left + dark.shape[1]][dark] = 16
+    grey = bytes([128]) * (width * height // 2)
+    one = b"FRAME\n" + frame.tobytes() + grey
+    goal.write_bytes(f"YUV4MPEG2 W{width} H{height} F10:1 Ip A1:1 C420\n".encode() + one * 3)
+    return goal
+
+
 async def pictures(goal: Path) -> None:
     """Each page in both languages, at a phone's size."""
     goal.mkdir(parents=True, exist_ok=True)

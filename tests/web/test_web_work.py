@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -18,7 +18,16 @@ from registry.acts import Act
 from registry.models import Detector
 from registry.rights import CONSOLE
 from tests.servers import missing, until
-from tests.web.serve_work import LOGIN, PASSWORD, QUIET, Field, field_city, label_picture, sign_in
+from tests.web.serve_work import (
+    LOGIN,
+    PASSWORD,
+    QUIET,
+    Field,
+    field_city,
+    label_film,
+    label_picture,
+    sign_in,
+)
 from utaa.servers import find_program
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
@@ -37,7 +46,7 @@ async def city(tmp_path: Path) -> AsyncIterator[Field]:
 
 @asynccontextmanager
 async def _phone(
-    folder: Path, city: Field, faults: list[str], *, width: int = 360
+    folder: Path, city: Field, faults: list[str], *, width: int = 360, args: Sequence[str] = ()
 ) -> AsyncIterator[BrowserContext]:
     """A phone's browser whose storage outlives it."""
     program = find_program("chromium")
@@ -45,7 +54,7 @@ async def _phone(
         missing("Chromium is not installed: sudo apt-get install chromium")
     async with async_playwright() as playwright:
         context = await playwright.chromium.launch_persistent_context(
-            folder / "phone", executable_path=program, args=QUIET,
+            folder / "phone", executable_path=program, args=[*QUIET, *args],
             viewport={"width": width, "height": 640},
         )  # fmt: skip
         context.on("console", lambda said: faults.append(said.text) if said.type == "error" else None)
@@ -140,6 +149,23 @@ async def test_a_label_is_read_and_its_detector_commissioned_without_signal(
         await page.goto(f"{city.origin}/work/?lang=en#d/d-new")
         await expect(page.locator(".spot .state").first).to_have_text("In service")
         assert await _serious(page) == []
+
+
+async def test_the_camera_reads_a_label(city: Field, tmp_path: Path) -> None:
+    faults: list[str] = []
+    film = label_film(city, tmp_path / "label.y4m")
+    camera = [
+        "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream",
+        f"--use-file-for-fake-video-capture={film}",
+    ]  # fmt: skip
+    async with _phone(tmp_path, city, faults, args=camera) as phone:
+        page = await phone.new_page()
+        await sign_in(page, city.origin)
+        await page.locator(".tabs a[href='#scan']").click()
+        await page.click("#camera")
+        await expect(page.locator("#commission")).to_be_visible(timeout=30_000)
+        assert page.url.endswith(f"#d/{city.label}")
+        assert not faults
 
 
 async def test_a_conflict_is_shown_and_chosen(city: Field, tmp_path: Path) -> None:
