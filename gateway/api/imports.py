@@ -30,6 +30,7 @@ from registry.importing.fields import Problem
 from registry.importing.kinds import kind_named
 from registry.importing.models import RegisterImport
 from registry.importing.plan import Plan
+from registry.importing.progress import reached
 from registry.importing.readers import read_sheet
 from registry.importing.service import (
     ImportRefused,
@@ -170,7 +171,7 @@ class UndoneOut(BaseModel):
 
 
 class ProgressOut(BaseModel):
-    """How far a running import is; `step` is empty while none runs here."""
+    """How far a running import is; `step` is empty while no process is at it."""
 
     state: str
     step: str
@@ -320,26 +321,17 @@ async def post_apply(
 ) -> ImportOut:
     """With mode `all` one mistake leaves everything as it was."""
     city = rooms(request)
-    running = _running(request)
-
-    def tell(step: str, done: int, of: int) -> None:
-        running[import_id] = (step, done, of)
-
     try:
         async with city.database.read() as session:
             record = await get_import(session, import_id)
             _theirs(asker, record)
             sheet = await asyncio.to_thread(sheet_of, record, city.keyring)
         act = act_of(request, asker)
-        record, _ = await take(
-            city.database, city.keyring, act, import_id, sheet, mode=body.mode, progress=tell
-        )
+        record, _ = await take(city.database, city.keyring, act, import_id, sheet, mode=body.mode)
     except ImportRefused as error:
         raise _mistakes(error, language) from None
     except FileRefused as error:
         raise _refused(error, language) from None
-    finally:
-        running.pop(import_id, None)
     city.wake_configs()
     return _out(record)
 
@@ -349,11 +341,12 @@ async def post_apply(
     responses=documented(401, 403, 404, 422),
 )  # fmt: skip
 async def get_progress(import_id: ObjectId, request: Request, asker: _Reader) -> ProgressOut:
-    """While `apply` runs in this process."""
-    async with rooms(request).database.read() as session:
+    """While a long file is taken, by whichever process; a short one is taken at once."""
+    city = rooms(request)
+    async with city.database.read() as session:
         record = await get_import(session, import_id)
     _theirs(asker, record)
-    step, done, of = _running(request).get(import_id, ("", 0, 0))
+    step, done, of = reached(record, city.clock.now_us()) or ("", 0, 0)
     return ProgressOut(state=record.state, step=step, done=done, of=of)
 
 
@@ -400,12 +393,3 @@ async def delete_import(import_id: ObjectId, request: Request, asker: _Writer) -
         _theirs(asker, record)
         await drop(session, record)
     return Response(status_code=204)
-
-
-def _running(request: Request) -> dict[str, tuple[str, int, int]]:
-    """Imports that run in this process: step, done, of."""
-    state = request.app.state
-    if not hasattr(state, "imports_running"):
-        state.imports_running = {}
-    running: dict[str, tuple[str, int, int]] = state.imports_running
-    return running

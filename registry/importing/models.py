@@ -39,6 +39,8 @@ class RegisterImport(Base):
     mapping: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
     #: rows created, changed, unchanged, refused
     counts: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    #: of a long file that is being taken: ``step``, ``done``, ``of`` and when that was so (``at_us``)
+    progress: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     content: Mapped[Sealed | None] = mapped_column(SealedText)
     repairs: Mapped[Sealed | None] = mapped_column(SealedText)
 

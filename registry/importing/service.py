@@ -28,6 +28,7 @@ from registry.importing.kinds import kind_named
 from registry.importing.kinds.base import Kind, Known
 from registry.importing.models import RegisterImport
 from registry.importing.plan import Plan, Progress, plan_import
+from registry.importing.progress import kept as kept_progress
 from registry.importing.readers import Sheet, read_sheet
 from registry.importing.writing import ChangedSincePlanned, Writer
 from registry.rights import CONSOLE, Reach, require_somewhere
@@ -235,9 +236,17 @@ async def _in_parts(
 ) -> Plan:  # fmt: skip
     """A long file: planned beside all others, written in short transactions, taken back if one fails.
 
-    So nobody waits longer than for one chunk. Meanwhile readers see the part that is there; what a
-    crash leaves behind has the state ``applying`` and is taken back by an undo.
+    So nobody waits longer than for one chunk. Meanwhile readers see the part that is there, and how far
+    it is; what a crash leaves behind has the state ``applying`` and is taken back by an undo.
     """
+    async with kept_progress(database, record.id, act.now_us, progress) as tell:
+        return await _written(database, keyring, act, record, sheet, mode, tell)
+
+
+async def _written(
+    database: Database, keyring: Keyring, act: Act, record: RegisterImport, sheet: Sheet,
+    mode: Mode, progress: Progress,
+) -> Plan:  # fmt: skip
     async with database.read() as session:
         plan = await dry_run(session, keyring, act, record, sheet, progress)
     _check(plan, mode)
@@ -257,8 +266,7 @@ async def _in_parts(
             ready = await asyncio.to_thread(writer.prepare, chunk)
             async with database.write() as session:
                 await writer.write(session, ready, checked=False)
-            if progress is not None:
-                progress("write", chunk.start + len(chunk.rows), len(writer))
+            progress("write", chunk.start + len(chunk.rows), len(writer))
     except BaseException as error:
         await asyncio.shield(_take_back(database, act, record.id))
         if isinstance(error, IntegrityError | ChangedSincePlanned):

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import json
+import threading
 
 from sqlalchemy import select
 
 from gateway.api import camera_models, cameras, detectors, exports, households, organisations
-from registry.importing import bounds
+from registry.db import Database
+from registry.importing import bounds, progress, service, writing
 from registry.search.lists import FILTERS
+from tests.servers import until
 
 TABLE = (
     "Дугаар;Нэр;MAC хаяг;Өргөрөг;Уртраг;Чиглэл;Хороо\n"
@@ -77,6 +81,45 @@ def test_an_export_takes_every_filter_of_its_list() -> None:
         own = set(inspect.signature(route).parameters)
         own -= {"request", "asker", "_asker", "limit", "cursor"}
         assert own <= set(FILTERS[kind]) <= sent, kind
+
+
+async def test_how_far_a_long_import_is_can_be_seen_from_every_process(
+    registrar, city, monkeypatch
+) -> None:
+    for module, name, value in (
+        (service, "AT_ONCE", 1), (writing, "CHUNK", 1), (progress, "EVERY_S", 0.01),
+    ):  # fmt: skip
+        monkeypatch.setattr(module, name, value)
+    prepare, go_on = writing.Writer.prepare, threading.Event()
+
+    def waits(writer: writing.Writer, chunk: writing.Chunk) -> writing.Ready:
+        assert chunk.start == 0 or go_on.wait(30)
+        return prepare(writer, chunk)
+
+    monkeypatch.setattr(writing.Writer, "prepare", waits)
+    good = TABLE.replace(b"02000000000Z", b"020000000002")
+    import_id = (await registrar.post("/imports", params=WHERE, content=good)).json()["id"]
+    taking = asyncio.create_task(registrar.post(f"/imports/{import_id}/apply", json={}))
+    half = {"state": "applying", "step": "write", "done": 1, "of": 2}
+    other = Database(city.database.url)  # as another process has it
+    try:
+
+        async def seen() -> bool:
+            return (await registrar.get(f"/imports/{import_id}/progress")).json() == half
+
+        await until(seen, "half of it is written")
+        async with other.read() as session:
+            record = await service.get_import(session, import_id)
+        now_us = city.clock.now_us()
+        assert progress.reached(record, now_us) == ("write", 1, 2)
+        assert progress.reached(record, now_us + 2 * progress.STALE_US) is None
+    finally:
+        go_on.set()
+        taken = await taking
+        await other.close()
+    assert taken.json()["state"] == "applied"
+    over = (await registrar.get(f"/imports/{import_id}/progress")).json()
+    assert over == {"state": "applied", "step": "", "done": 0, "of": 0}
 
 
 async def test_a_later_edit_holds_an_undo_up_until_it_is_confirmed(registrar) -> None:

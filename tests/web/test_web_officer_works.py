@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from gateway.web.words import words_for
 from registry.cameras.models import Camera
+from registry.importing.models import RegisterImport
 from registry.models import AuditEntry
 from registry.specifications.models import Specification
 from tests.web.conftest import Web
@@ -71,19 +72,11 @@ async def test_a_page_that_waits_is_told_how_far_its_import_is(web: Web) -> None
     assert (await web.browser.get(f"{at}/progress")).json() == {}
     page = (await web.browser.get(at)).text
     assert f'data-address="{at}/progress"' in page and "<progress" in page
-    app = web.browser._transport.app  # type: ignore[attr-defined]  # the very one the fixture made
-    told: list[tuple[str, int, int]] = []
-
-    class Watched(dict[str, tuple[str, int, int]]):
-        def __setitem__(self, key: str, value: tuple[str, int, int]) -> None:
-            told.append(value)
-            super().__setitem__(key, value)
-
-    app.state.imports_far = Watched()
     assert (await _press(web, at, f"{at}/apply", mode="all")).status_code == 303
-    assert ("write", 2, 2) in told
     assert (await web.browser.get(f"{at}/progress")).json() == {}
-    app.state.imports_far[at.rpartition("/")[2]] = ("write", 1_500, 70_000)
+    far = {"step": "write", "done": 1_500, "of": 70_000, "at_us": web.city.clock.now_us()}
+    async with web.database.write() as session:  # whichever process is at it
+        (await session.get_one(RegisterImport, at.rpartition("/")[2])).progress = far
     said = (await web.browser.get(f"{at}/progress?lang=en")).json()
     assert said == {"text": "Rows written: 1,500 of 70,000", "done": 1_500, "of": 70_000}
 

@@ -23,12 +23,12 @@ from registry.importing.bounds import FileRefused
 from registry.importing.fields import Problem
 from registry.importing.kinds import KINDS, kind_named
 from registry.importing.models import RegisterImport
-from registry.importing.plan import Plan, Progress
+from registry.importing.plan import Plan
+from registry.importing.progress import reached
 from registry.importing.readers import Sheet, read_sheet
 from registry.importing.service import (
     REPAIRS,
     ImportRefused,
-    apply,
     drop,
     dry_run,
     get_import,
@@ -37,6 +37,7 @@ from registry.importing.service import (
     sheet_of,
     upload,
 )
+from registry.importing.service import take as take_file
 from registry.importing.texts import text_of
 from registry.importing.undo import undo
 from registry.rights import Forbidden, may_somewhere, require
@@ -214,32 +215,16 @@ def _shown(row: Any, index: int, plan: Plan, heading: str) -> str:
     return "" if value is None else str(value)
 
 
-def _far(request: Request) -> dict[str, tuple[str, int, int]]:
-    """How far the imports are that this process takes: what it does, how much is done, of how much."""
-    state = request.app.state
-    if not hasattr(state, "imports_far"):
-        state.imports_far = {}
-    found: dict[str, tuple[str, int, int]] = state.imports_far
-    return found
-
-
-def _teller(request: Request, import_id: str) -> Progress:
-    far = _far(request)
-
-    def tell(what: str, done: int, of: int) -> None:
-        far[import_id] = (what, done, of)
-
-    return tell
-
-
 @router.get("/{import_id}/progress")
 async def progress(import_id: ObjectId, request: Request, asker: _Reader) -> Response:
-    """How far it is, for a page that waits; empty if this process does not take it."""
-    async with rooms(request).database.read() as session:
-        _theirs(asker, await get_import(session, import_id))
-    if import_id not in _far(request):
+    """How far it is, for a page that waits; empty while no process is at it."""
+    city = rooms(request)
+    async with city.database.read() as session:
+        record = await get_import(session, import_id)
+        _theirs(asker, record)
+    if (far := reached(record, city.clock.now_us())) is None:
         return JSONResponse({})
-    words, (what, done, of) = words_of(request), _far(request)[import_id]
+    words, (what, done, of) = words_of(request), far
     text = words(_DOING[what], done=words.number(done, 0), of=words.number(of, 0))
     return JSONResponse({"text": text, "done": done, "of": of})
 
@@ -274,22 +259,11 @@ async def take(import_id: ObjectId, request: Request, asker: _Writer) -> Respons
             record = await get_import(session, import_id)
             _theirs(asker, record)
             sheet = await asyncio.to_thread(sheet_of, record, city.keyring)
-        async with city.database.write() as session:
-            record = await get_import(session, import_id, lock=True)
-            await apply(
-                session,
-                city.keyring,
-                act_of(request, asker),
-                record,
-                sheet,
-                mode=mode,
-                progress=_teller(request, import_id),
-            )
+        act = act_of(request, asker)
+        await take_file(city.database, city.keyring, act, import_id, sheet, mode=mode)
     except ImportRefused:
         said = words("The file still holds mistakes. Nothing was taken.")
         return await _trial(import_id, request, asker, problem=said, status=422)
-    finally:
-        _far(request).pop(import_id, None)
     city.wake_configs()
     return RedirectResponse(f"/imports/{import_id}", 303)
 
