@@ -49,7 +49,7 @@ _HEADERS: Final = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 #: Half a year; only ever sent over TLS.
-_HSTS: Final = "max-age=15768000"
+_HSTS: Final = "max-age=31536000; includeSubDomains"
 
 
 def _too_large(limit: int) -> problems.ProblemError:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+import structlog
 from fastapi import FastAPI, Request
 from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.routing import Mount
@@ -33,8 +34,20 @@ from registry.identity import Identity, Known
 from registry.khur.client import Khur
 from registry.residents import service as residents
 from registry.residents.models import HomeSession
-from registry.rights import ANYBODY, Action, Actor, Grant, Place, Reach, require, require_somewhere
+from registry.rights import (
+    ANYBODY,
+    Action,
+    Actor,
+    Forbidden,
+    Grant,
+    Place,
+    Reach,
+    require,
+    require_somewhere,
+)
 from registry.sealed import Keyring
+
+log = structlog.get_logger()
 
 CSRF_HEADER: Final = "X-CSRF-Token"
 #: The ``__Host-`` name makes a browser refuse a cookie that another host or path set.
@@ -118,9 +131,14 @@ class Need:
 
     async def __call__(self, request: Request) -> Asker:
         actor, known = await _who(request)
-        reach = require_somewhere(actor, self.action)
-        if not self.by_object:
-            require(actor, self.action)
+        try:
+            reach = require_somewhere(actor, self.action)
+            if not self.by_object:
+                require(actor, self.action)
+        except Forbidden:
+            if known is not None:  # a stranger's refusal says nothing of anybody
+                log.warning("door.forbidden", actor=actor.id, action=self.action, method=request.method)
+            raise
         return Asker(actor, origin_of(request), reach, known)
 
 

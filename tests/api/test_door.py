@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import httpx
 import pytest
+import structlog
 from fastapi import APIRouter, Depends, FastAPI
 
 from gateway.app import MAX_BODY_BYTES, create_app
@@ -243,3 +244,14 @@ async def test_health_and_the_description_are_open(door) -> None:
     assert "/api/v1/sites" in description["paths"]
     operations = [op for path in description["paths"].values() for op in path.values()]
     assert all(operation.get("summary") for operation in operations)
+
+
+async def test_a_refusal_is_logged_with_who_and_what(door) -> None:
+    client = await door.signed_in("watcher", ["auditor"])
+    with structlog.testing.capture_logs() as logged:
+        assert (await client.post("/sites", json={})).status_code == 403
+    [line] = [one for one in logged if one["event"] == "door.forbidden"]
+    assert line["action"] == "site.write"
+    assert line["actor"]
+    assert "watcher" not in str(line)
+    await client.aclose()
