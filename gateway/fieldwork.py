@@ -15,12 +15,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from alerts.models import AlarmRecord
 from edge.wire.identity import new_id
 from edge.wire.messages import Command
-from gateway.api.records import matched, one
 from gateway.desk import COMMAND_LIFE_US, SiteOutOfReach
 from gateway.door import Asker, Rooms, allow
-from registry import editing
+from registry import editing, history
 from registry.acts import Act
 from registry.detector_life import replace_detector, take_step
+from registry.editing import ChangedMeanwhile
 from registry.fieldwork import acts, trials
 from registry.fieldwork.commissioning import Checks, commission
 from registry.fieldwork.models import Trial
@@ -62,7 +62,14 @@ async def detector_named(session: AsyncSession, detector_id: str | None, label: 
         if found is None or found.object_kind != "detector":
             raise NoSuch("label", (label or "")[:20])
         detector_id = found.object_id
-    return await one(session, Detector, detector_id, lock=True)
+    return await _one(session, detector_id)
+
+
+async def _one(session: AsyncSession, detector_id: str) -> Detector:
+    detector = await session.get(Detector, detector_id, with_for_update=True)
+    if detector is None:
+        raise NoSuch("detector", detector_id)
+    return detector
 
 
 async def do(
@@ -84,8 +91,10 @@ async def do(
         allow(asker, "detector.write", await place_of_detector(session, detector.id))
 
         async def carry_out() -> dict[str, Any]:
-            tag = "*" if wish.version is None else f'"{wish.version}"'
-            await matched(session, detector, tag, {"kind": wish.kind, **_shown(wish)})
+            if wish.version not in (None, detector.version):
+                seen = await history.at_version(session, detector, wish.version or 0)
+                asked = {"kind": wish.kind, **_shown(wish)}
+                raise ChangedMeanwhile(detector, wish.version or 0, asked, seen)
             done = await _carry_out(session, asker, act, detector, wish)
             return {"detector_id": done.id, "status": done.status, "version": done.version}
 
@@ -140,9 +149,7 @@ async def _move(session: AsyncSession, asker: Asker, act: Act, detector: Detecto
         if home is None:
             raise NoSuch("home", wish.home)
         if home.site_id != detector.site_id:
-            raise Conflict(
-                "home", "it is at another site: retire the detector here, register it there"
-            )
+            raise Conflict("home", "it is at another site: retire the detector here, register it there")
         if home.unit_code is not None:
             allow(asker, "detector.write", Place(unit_code=home.unit_code))
         wanted["household_id"] = home.id
@@ -194,7 +201,7 @@ async def ring_outputs(city: Rooms, asker: Asker, act: Act, detector_id: str) ->
 
 async def _tried(session: AsyncSession, asker: Asker, detector_id: str) -> Detector:
     allow(asker, "field.work", await place_of_detector(session, detector_id))
-    return await one(session, Detector, detector_id, lock=True)
+    return await _one(session, detector_id)
 
 
 def _command(

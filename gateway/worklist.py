@@ -10,13 +10,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, false, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from alerts import reachability
 from alerts.models import AlarmRecord
 from edge.wire.units import QUANTITY_NAMES
-from gateway.api.common import within
 from gateway.models import LatestReading, SiteState
 from registry.fieldwork import localpage
 from registry.fieldwork.localpage import LocalLink
@@ -67,7 +66,7 @@ async def worklist(
     session: AsyncSession, keyring: Keyring, now_us: int, reach: Reach, unit: str, code: str
 ) -> Worklist:
     """What waits inside the reach: of a unit and for one reason, where they are named."""
-    inside = within(reach, _UNIT)
+    inside = _inside(reach)
     if unit:
         inside.append(_UNIT.startswith(unit, autoescape=True))
     found: dict[str, list[Reason]] = {}
@@ -156,6 +155,14 @@ def values_of(latest: LatestReading | None) -> dict[str, float]:
     return {name: value for name, value in named if value is not None}
 
 
+def _inside(reach: Reach) -> list[ColumnElement[bool]]:
+    """The conditions that keep a list inside the reach. A detector lies with no organisation."""
+    if reach.everywhere:
+        return []
+    mine = [_UNIT.startswith(code, autoescape=True) for code in reach.unit_codes]
+    return [or_(false(), *mine)]
+
+
 def _own(detector: Detector, alarms: Iterable[tuple[str, str, int, bool]]) -> tuple[Reason, ...]:
     """The reasons that the detector itself gives."""
     found = [Reason(kind, since) for kind, _, since, _ in alarms if kind in TROUBLES]
@@ -169,8 +176,9 @@ async def _troubled(
 ) -> list[tuple[str, Reason]]:
     rows = await session.execute(
         select(AlarmRecord.detector_id, AlarmRecord.kind, AlarmRecord.raised_us)
+        .select_from(Site)  # a site's lasting alarms are found by an index, all lasting ones are not
+        .join(AlarmRecord, AlarmRecord.site_id == Site.id)
         .join(Detector, Detector.id == AlarmRecord.detector_id)
-        .join(Site, Detector.site_id == Site.id)
         .outerjoin(Household, Detector.household_id == Household.id)
         .where(
             *inside,

@@ -177,16 +177,21 @@ async def field_city(folder: Path) -> AsyncIterator[Field]:
     async with database.write() as session:
         session.add(RoleGrant(person_id=person, role="technician", unit_code="1116"))
     sent: list[Command] = []
+
+    def take(command: Command) -> bool:
+        sent.append(command)
+        return True
+
     city = SimpleNamespace(
         database=database, clock=clock, keyring=keyring, hub=Hub(Metrics()), readings=Levels(),
         settings=SimpleNamespace(
             open_overview=False, open_metrics=False, tile_url=None, tile_attribution="", data_dir=folder
         ),
         wake_alerts=lambda: None, wake_configs=lambda: None, policy=DEFAULT_POLICY, doors=Doors(),
-        data_dir=folder, send_command=lambda command: sent.append(command) or True,
+        data_dir=folder, send_command=take,
     )  # fmt: skip
     extra = [*pages.routers(), *outside.routers()]
-    app = create_app(city, identity=people, extra=extra)  # type: ignore[arg-type]
+    app = create_app(city, identity=people, extra=extra)
     routes.install(app)
     served = Field(city, app, 0, label, sent)
     await served.connect()
