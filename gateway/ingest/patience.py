@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sqlite3
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -27,6 +28,8 @@ _OUTAGES = (
     InterfaceError,
     PoolTimeoutError,
     OSError,
+    # somebody else's long transaction: what comes at BEGIN comes as it is, not by SQLAlchemy's name
+    sqlite3.OperationalError,
     # what asyncpg raises itself while a server starts, stops, is full or out of connections
     pg.PostgresConnectionError,
     pg.OperatorInterventionError,

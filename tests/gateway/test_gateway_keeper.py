@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,20 +18,23 @@ from sqlalchemy import event, select
 from edge.wire.clock import ManualClock, SystemClock
 from edge.wire.identity import detector_id
 from edge.wire.readings import Reading
-from gateway.city import City
+from gateway.city import City, open_city
 from gateway.ingest import board, keeper
 from gateway.ingest.board import LatestBoard
 from gateway.ingest.frames import FrameLane
 from gateway.ingest.keeper import LatestKeeper
 from gateway.ingest.latest import LatestRow, newest
+from gateway.ingest.patience import until_done
 from gateway.models import LatestReading, Lease
 from gateway.settings import load_settings
 from gateway.stores.base import FrameColumns
+from registry import db
 from registry.models import Detector
 from registry.models import Site as SiteRow
 from tests.gateway.conftest import Sent, Site
 from tests.gateway.test_gateway_latest import frame_from_readings, rows
 from tests.made import open_made_city
+from tests.servers import until
 
 
 def frames_of(said: list[tuple[str, list[Reading]]]) -> list[FrameColumns]:
@@ -219,3 +225,19 @@ async def test_a_flush_is_cut_into_short_transactions(
     await lane.latest.flush()
     assert writes[0] == 4  # the last one says what is owed from now on
     assert len(await latest(city)) == 35
+
+
+async def test_a_database_that_another_program_holds_too_long_is_waited_for(
+    tmp_path: Path, sent: Sent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(db, "_BUSY_TIMEOUT_S", 0.05)
+    async with open_city(load_settings(data_dir=tmp_path)) as city:
+        lane = FrameLane(city, sent)
+        with closing(sqlite3.connect(str(city.database.engine.url.database))) as other:
+            other.isolation_level = None
+            other.execute("BEGIN IMMEDIATE")
+            waiting = asyncio.create_task(until_done(city, "latest", lane.latest.ready))
+            await until(lambda: "locked" in city.troubles.get("ingest latest", ""), "it says so")
+            other.execute("ROLLBACK")
+            await waiting
+        assert len(await leases(city)) == 1

@@ -21,7 +21,7 @@ from registry.models import Contact, ContactChannel, Detector, Household, Site
 from registry.sealed import Keyring, ensure_keyring
 from utaa.onebox import OneBox
 
-_CHUNK = 500
+_CHUNK, _TRANSACTION = 500, 5_000
 ROLES = ("administrator", "registrar", "duty")
 
 
@@ -61,10 +61,12 @@ async def _enter(database: Database, keyring: Keyring, homes: Sequence[Home]) ->
     }  # fmt: skip
     for home in homes:
         _describe(home, keyring, rows, now_us)
-    async with database.write() as session:
-        for table, values in rows.items():
-            for start in range(0, len(values), _CHUNK):
-                await session.execute(insert(table), values[start : start + _CHUNK])
+    # some thousand rows of one transaction: the gateway runs already and writes too
+    for table, values in rows.items():
+        for first in range(0, len(values), _TRANSACTION):
+            async with database.write() as session:
+                for start in range(first, min(first + _TRANSACTION, len(values)), _CHUNK):
+                    await session.execute(insert(table), values[start : start + _CHUNK])
 
 
 def _describe(
