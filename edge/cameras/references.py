@@ -23,6 +23,7 @@ from typing import Final
 import cv2
 import numpy as np
 
+from edge.cameras import shelf
 from edge.cameras.judge import Judge
 from edge.cameras.pictures import BadPicture, Picture, decode, read
 
@@ -104,9 +105,21 @@ class References:
         return result
 
     def judge(self, *, anchors_only: bool = False) -> Judge | None:
-        """Its judge; None with too few pictures."""
-        pictures = self.pictures(anchors_only=anchors_only)
-        return Judge.trained(pictures) if len(pictures) >= LEAST else None
+        """Its judge; None with too few pictures. That of all pictures is kept beside them."""
+        if anchors_only:
+            pictures = self.pictures(anchors_only=True)
+            return Judge.trained(pictures) if len(pictures) >= LEAST else None
+        with contextlib.suppress(OSError):
+            file = self.folder / shelf.name_of(kept.path for kept in self.files())
+            if (bank := shelf.load(file)) is not None:
+                return Judge.of_bank(bank)
+        pictures = self.pictures()
+        if len(pictures) < LEAST:
+            return None
+        judge = Judge.trained(pictures)
+        with contextlib.suppress(OSError):  # a folder of good pictures may be one we only read
+            shelf.save(file, judge.bank)
+        return judge
 
     def add_anchor(self, picture: Picture, at_s: float) -> Path:
         """Somebody says that this picture is good. The oldest goes when there are too many."""
@@ -122,6 +135,7 @@ class References:
         for kept in files:
             kept.path.unlink(missing_ok=True)
         (self.folder / "banner").unlink(missing_ok=True)
+        shelf.clear(self.folder)
         self.candidate, self.revision = None, self.revision + 1
         return len(files)
 

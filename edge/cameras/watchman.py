@@ -52,7 +52,7 @@ log = structlog.get_logger()
 PER_HOST: Final = 4
 #: Keyframes in a row with the same bytes before it counts as the same picture.
 REPEATS: Final = 3
-#: Judges kept in memory at once, the longest unused goes: each about 9 MB, made anew in 0.1 s.
+#: Judges kept in memory at once, the longest unused goes: each about 9 MB, read again in 10 ms.
 JUDGES: Final = 8
 #: A camera is judged beside its last good pictures, of the last hour: what is new since then is a
 #: fault, what came with the weather is there too. So less is needed against ok than by itself.
@@ -402,7 +402,8 @@ class Watchman:
 
     def _said(self, camera: Camera, judge: Judge, picture: Picture, at_s: float) -> Judgement:
         """Sudden faults beside the last hour's pictures, slow ones by the lasting references alone."""
-        slow = judge.judge(picture)
+        look = judge.look(picture)
+        slow = judge.judge_look(look)
         if slow.verdict == "ok":
             camera.slow_since_s, camera.slow_looks = None, 0
         else:
@@ -414,7 +415,7 @@ class Watchman:
         recent = [decode(jpeg) for taken_s, jpeg in camera.recent if at_s - taken_s <= RECENT_S]
         if not recent:
             return slow
-        return judge.beside(recent).judge(picture, threshold=SUDDEN)
+        return judge.beside(recent).judge_look(look, threshold=SUDDEN)
 
     def _keep_recent(self, camera: Camera, jpeg: bytes, at_s: float) -> None:
         if not camera.recent or at_s - camera.recent[-1][0] >= RECENT_EVERY_S * camera.settings.scale:

@@ -129,8 +129,8 @@ class Writer:
             written.append((one, record, version, before, after))
             kept.append(sealed or None)
         await session.flush()
-        left = {before.get(table.TELLS) for *_, before, _ in written} - {None}
-        if table.TELLS is not None and left:  # where they hung before: they are watched there no more
+        left = {str(before[table.TELLS]) for *_, before, _ in written if before.get(table.TELLS)}
+        if left:  # where they hung before: they are watched there no more
             await touch_site(session, *left)
         made = await audit.append_many(
             session, [self._entry(*one) for one in written], actor=self._act.actor,

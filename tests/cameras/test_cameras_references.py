@@ -153,3 +153,22 @@ async def test_the_command_takes_good_pictures_and_says_when_none_comes(tmp_path
     assert (
         failed.exit_code == 1 and "refused: no picture" in failed.output and "hush" not in failed.output
     )
+
+
+def test_what_was_made_of_the_pictures_is_kept_until_they_are_others(references: References) -> None:
+    picture = decode(_jpegs()[LEAST])
+    made = references.judge()
+    (file,) = references.folder.glob("bank-*.npz")
+    kept = references.judge()
+    assert made is not None and kept is not None
+    was, now = made.judge(picture), kept.judge(picture)
+    assert now.verdict == was.verdict and now.confidence == pytest.approx(was.confidence, abs=0.01)
+
+    file.write_bytes(b"no archive")
+    assert references.judge() is not None  # made anew
+    references.add_anchor(picture, T + 100)
+    again = references.judge()
+    assert again is not None and len(again.bank.looks) == LEAST + 1
+    assert len(list(references.folder.glob("bank-*"))) == 1
+    references.forget()
+    assert list(references.folder.glob("bank-*")) == []

@@ -3,7 +3,7 @@ the whole path from a camera's fault to an incident and back.
 
 Cast: ``judge_figures`` (held-out scenes, photographs, films; ``edge.cameras.proving``), ``fleet`` (a
 real watchman and its worker on one core against simulated cameras on the other), ``endurance`` (probes,
-failing ones among them: what is left behind), ``path`` (``OneBox`` with real agents and brokers).
+failing ones among them: what is left behind), ``camera_path.path`` (real agent, brokers and gateway).
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import random
 import resource
 import sys
 import time
@@ -21,9 +20,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from edge.wire.clock import SystemClock
-from edge.wire.identity import detector_id
-from utaa.bench.measure import percentile
 from utaa.bench.report import Report, Teller
 
 TARGETS: Final = {
@@ -32,12 +28,11 @@ TARGETS: Final = {
     "fleet_360p.share_of_one_core": "< 1 with 1,000 cameras at 30 s",
     "fleet_1080p.share_of_one_core": "< 1 with 300 cameras at 30 s",
     "path.offline_s.p99": "≤ 40", "path.tamper_s.p99": "≤ 95", "path.cleared_s.p99": "≤ 95",
+    "path.reboot.notifications": "0", "path.lost_together.incidents": "1",
 }  # fmt: skip
+#: Good pictures of a camera after some weeks: five first ones, two of each three hours.
+BANK: Final = 21
 _FAULTS: Final = ("wrong_password", "unknown_path", "closes", "garbage", "server_error")
-#: Of the path: what is lost, and what is done to the picture.
-LOST: Final = ("wrong_password", "hang", "closes", "unknown_path")
-TAMPERED: Final = ("covered", "moved", "dark", "over_exposed", "defocused")
-_SITE: Final = "bench-cameras"
 
 
 async def run_cameras(
@@ -66,8 +61,10 @@ async def run_cameras(
         teller.say(f"{probes} probes, every second one fails")
         report.figures["endurance"] = await endurance(probes)
     if "path" in what:
+        from utaa.bench.camera_path import path
+
         teller.say(f"{faults} faults from camera to incident and back, in real time")
-        report.figures["path"] = await path(folder, faults)
+        report.figures["path"] = await path(folder, faults, teller)
     return report
 
 
@@ -82,7 +79,7 @@ def judge_figures(scenes: int | None, samples: Path | None) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def _simulated(count: int, *words: str, core: int | None = None) -> AsyncIterator[int]:
+async def simulated(count: int, *words: str, core: int | None = None) -> AsyncIterator[int]:
     """``utaa sim camera`` as a process of its own, on all addresses of the loopback; its port."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "utaa.cli", "sim", "camera", "--count", str(count), "--port", "0",
@@ -105,13 +102,13 @@ async def _simulated(count: int, *words: str, core: int | None = None) -> AsyncI
 _orders: dict[int, asyncio.subprocess.Process] = {}
 
 
-def _tell(port: int, camera: str, fault: str | None) -> None:
+def tell(port: int, camera: str, fault: str | None) -> None:
     stdin = _orders[port].stdin
     assert stdin is not None
     stdin.write(f"{camera} {fault or '-'}\n".encode())
 
 
-def _host(number: int) -> str:
+def host(number: int) -> str:
     """Another address for each: a watch visits one host four times at once at most."""
     return f"127.0.{1 + number // 250}.{1 + number % 250}"
 
@@ -126,19 +123,19 @@ async def fleet(folder: Path, count: int, size: str, seconds: float) -> dict[str
     cores = sorted(os.sched_getaffinity(0))
     pace = Pace(calm_s=30.0, jitter=0.0)
     others = cores[-1] if len(cores) > 1 else None
-    async with _simulated(count, "--size", size, "--bitrate", "512", core=others) as port:
+    async with simulated(count, "--size", size, "--bitrate", "512", core=others) as port:
         os.sched_setaffinity(0, {cores[0]})  # this process and the worker it starts
         try:
             async with Prober(threads=probes_at_once(count)) as prober:
                 good = References(folder / f"good-{size}")
-                for number in range(8):
+                for number in range(BANK):
                     request = Request(id=0, url=f"rtsp://127.0.0.1:{port}/cam1", want_picture=True)
                     found = await prober.probe(request)
                     if found.picture is not None:
                         (good.folder).mkdir(parents=True, exist_ok=True)
                         (good.folder / f"{number}.jpg").write_bytes(found.picture)
                 watched = [
-                    Camera(f"cam{n}", f"rtsp://{_host(n)}:{port}/cam{n}", references=good)
+                    Camera(f"cam{n}", f"rtsp://{host(n)}:{port}/cam{n}", references=good)
                     for n in range(1, count + 1)
                 ]
                 said: Counter[str] = Counter()
@@ -199,9 +196,9 @@ async def endurance(probes: int) -> dict[str, Any]:
     from edge.cameras.prober import Prober
     from edge.cameras.stream import Request
 
-    async with _simulated(1 + len(_FAULTS), "--size", "640x360") as port:
+    async with simulated(1 + len(_FAULTS), "--size", "640x360") as port:
         for number, fault in enumerate(_FAULTS, 2):
-            _tell(port, f"cam{number}", fault)
+            tell(port, f"cam{number}", fault)
         urls = [f"rtsp://127.0.0.1:{port}/cam{n}" for n in range(2, 2 + len(_FAULTS))]
         urls.append("rtsp://127.0.0.1:1/none")
         good = f"rtsp://127.0.0.1:{port}/cam1"
@@ -229,119 +226,4 @@ def _left(pid: int) -> dict[str, float]:
     return {
         "descriptors": len(list(Path(f"/proc/{pid}/fd").iterdir())),
         "threads": len(list(Path(f"/proc/{pid}/task").iterdir())), "rss_mb": _rss_mb(pid),
-    }  # fmt: skip
-
-
-# -- the whole path ---------------------------------------------------------------------------------
-
-
-async def path(folder: Path, faults: int) -> dict[str, Any]:
-    """Faults at random moments, each on a camera of its own: seconds to the incident, and to its end.
-
-    Nothing is compressed: probes each 24 s, the patience of the defaults.
-    """
-    from registry.db import Database
-    from registry.identity import Identity
-    from utaa.onebox import OneBox, Plan
-    from utaa.readback import Api
-
-    count = max(faults * 3, 12)  # a third of them at once is no loss of the network
-    ready = ",".join(TAMPERED)
-    async with _simulated(count, "--size", "640x360", "--prepare", ready) as port:
-        file = folder / "cameras.toml"
-        file.write_text("".join(
-            f'[[camera]]\nname = "cam{n}"\nurl = "rtsp://{_host(n)}:{port}/cam{n}"\nonvif_port = 0\n'
-            for n in range(1, count + 1)
-        ))  # fmt: skip
-        file.chmod(0o600)
-        plan = Plan(
-            folder=folder / "box", sites=(_SITE,), influx=False, mosquitto=True,
-            edge_env={"UTAA_EDGE_CAMERAS__FILE": str(file)},
-        )  # fmt: skip
-        async with OneBox(plan) as box:
-            await box.start_gateway()
-            database = Database(box.database_url)
-            roles = ("administrator", "registrar", "duty")
-            token = await Identity(database, SystemClock()).new_token("bench", roles, days=1)
-            await database.close()
-            api = Api(box.url, token)
-            try:
-                await api.post("/sites", {"id": _SITE, "title": "bench"})
-                box.start_edge(_SITE)
-                return await _inject(api, port, faults, count)
-            finally:
-                await api.close()
-
-
-async def _inject(api: Any, port: int, faults: int, count: int) -> dict[str, Any]:
-    await _until_learnt(api, count)
-    chance = random.Random(17)  # noqa: S311  # to spread the faults, the same in each run
-    kinds = [(LOST if n % 2 else TAMPERED) for n in range(faults)]
-    chosen = [(f"cam{n + 1}", kind[n // 2 % len(kind)]) for n, kind in enumerate(kinds)]
-    told, over, silent = {"offline": [], "tamper": []}, [], []  # type: ignore[var-annotated]
-    rows = await asyncio.gather(
-        *(_one_fault(api, port, camera, fault, chance.uniform(0, 60)) for camera, fault in chosen)
-    )
-    for (camera, fault), (raised_s, cleared_s) in zip(chosen, rows, strict=True):
-        if raised_s is None:
-            silent.append(f"{camera} {fault}")
-            continue
-        told["offline" if fault in LOST else "tamper"].append(raised_s)
-        if cleared_s is not None:
-            over.append(cleared_s)
-    others = {f"cam{n + 1}" for n in range(faults, count)}
-    ids = {detector_id(_SITE, "camera", name) for name in others}
-    wrong = [
-        i["subject_id"] for i in [x async for x in api.items("/incidents")] if i["subject_id"] in ids
-    ]
-    return {
-        "offline_s": _spread(told["offline"]), "tamper_s": _spread(told["tamper"]),
-        "cleared_s": _spread(over), "not_told": silent, "told_without_reason": len(wrong),
-        "healthy_cameras": len(others),
-    }  # fmt: skip
-
-
-async def _until_learnt(api: Any, count: int) -> None:
-    """Every camera known to be well, and its first good pictures taken."""
-    end = time.monotonic() + 600
-    while time.monotonic() < end:
-        rows = [row async for row in api.items("/camera-health")]
-        if len(rows) == count and all(row["summary"] == "ok" for row in rows):
-            await asyncio.sleep(150)  # five good pictures of each, 24 s apart
-            return
-        await asyncio.sleep(2)
-    raise TimeoutError(f"not all of {count} cameras were well within ten minutes")
-
-
-async def _one_fault(
-    api: Any, port: int, camera: str, fault: str, after_s: float
-) -> tuple[float | None, float | None]:
-    """Seconds to the incident, and from mending to its end; None for never (within 200 s)."""
-    await asyncio.sleep(after_s)
-    subject = detector_id(_SITE, "camera", camera)
-    _tell(port, camera, fault)
-    raised_s = await _until_state(api, subject, "opened")
-    if raised_s is None:
-        _tell(port, camera, None)
-        return None, None
-    _tell(port, camera, None)
-    return raised_s, await _until_state(api, subject, "all_clear")
-
-
-async def _until_state(api: Any, subject: str, state: str) -> float | None:
-    began = time.monotonic()
-    while time.monotonic() - began < 200:
-        async for incident in api.items("/incidents"):
-            if incident["subject_id"] == subject and incident["state"] == state:
-                return time.monotonic() - began
-        await asyncio.sleep(0.5)
-    return None
-
-
-def _spread(values: list[float]) -> dict[str, Any]:
-    if not values:
-        return {"count": 0}
-    return {
-        "count": len(values), "p50": round(percentile(values, 0.5) or 0, 1),
-        "p99": round(percentile(values, 0.99) or 0, 1), "most": round(max(values), 1),
     }  # fmt: skip

@@ -103,7 +103,7 @@ class Spell:
 
 def spells_of(rng: np.random.Generator) -> list[Spell]:
     """The weather of a day, spell after spell; the first is there already."""
-    result, at_s = [], -DAY_S
+    result, at_s = list[Spell](), -DAY_S
     while at_s < DAY_S:
         moment = moment_of(rng, has_infrared=False, hours=(0.0, 24.0))
         strengths = {name: float(getattr(moment, name)) for name in _WEATHER}
@@ -160,9 +160,14 @@ class Day:
             self.waver[name] = float(np.clip(towards, 0.6, 1.4))
             strengths[name] = float(np.clip(strengths[name] * self.waver[name], 0, 1))
         night = daylight(hour) < 0.12
+        infrared = bool(night and self.scene.has_infrared)
         return self._seen(
-            Moment(hour=hour, infrared=bool(night and self.scene.has_infrared), **strengths)
-        )
+            Moment(
+                hour=hour, infrared=infrared, cloud=strengths["cloud"], fog=strengths["fog"],
+                snowfall=strengths["snowfall"], snow_cover=strengths["snow_cover"],
+                rain=strengths["rain"],
+            )
+        )  # fmt: skip
 
     def later(self, moment: Moment, after_s: float) -> Moment:
         """The same weather a few seconds later: other traffic, other grain."""
