@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
@@ -29,6 +29,7 @@ class PageRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def answer(request: Request) -> Response:
+            _leave_out_empty(request)
             try:
                 return await handle(request)
             except Exception as error:
@@ -38,6 +39,16 @@ class PageRoute(APIRoute):
                 return refusal(request, problem)
 
         return answer
+
+
+def _leave_out_empty(request: Request) -> None:
+    """A filter's form sends every field; an empty one is no wish, and no wrong state, unit or place."""
+    said = parse_qsl(request.url.query, keep_blank_values=True)
+    kept = [(name, value) for name, value in said if value]
+    if len(kept) < len(said):
+        request.scope["query_string"] = urlencode(kept).encode()
+        for cached in ("_url", "_query_params"):
+            request.__dict__.pop(cached, None)
 
 
 def refusal(request: Request, problem: ProblemError) -> Response:

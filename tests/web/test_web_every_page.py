@@ -7,6 +7,7 @@ in ``build/screenshots/pages``; ``make test`` takes a few, each in another way.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import product
@@ -14,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, Route, async_playwright, expect
 
+from gateway.web.words import words_for
 from tests.e2e.test_e2e_home_desk import _axe
 from tests.e2e.test_e2e_page import QUIET, SCREENSHOTS, SIZES
 from tests.servers import missing
@@ -24,6 +26,7 @@ from utaa.bench.report import Teller
 from utaa.servers import find_program
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
+MN = words_for("mn")
 WAYS = tuple(product(SIZES, ("light", "dark"), ("mn", "en")))
 #: In make test: name of the page, and how it is looked at.
 FEW = (
@@ -81,7 +84,69 @@ async def test_some_pages_each_in_another_way(tmp_path: Path) -> None:
         await _a_click_on_the_map_says_who_hangs_there(page, served)
         await page.goto(f"{served.origin}/cameras/{served.city.camera}")
         await expect(page.locator(".way .hop-strand").first).to_contain_text("хөх")
+        await _keys_alone_are_enough(page, served)
     assert not faults, "\n".join(faults)
+
+
+_FOCUSED = """() => {
+  const one = document.activeElement;
+  return [getComputedStyle(one).outlineStyle, one.textContent.trim() || one.name || one.id || ""];
+}"""
+
+
+async def _tab_to(page: Page, wanted: str) -> None:
+    """Press Tab until it is there; everything on the way shows that it is in focus."""
+    said = []
+    for _ in range(60):
+        await page.keyboard.press("Tab")
+        outline, text = await page.evaluate(_FOCUSED)
+        assert outline != "none", f"{page.url}: {text} does not show that it is in focus"
+        said.append(text)
+        if text.startswith(wanted):
+            return
+    raise AssertionError(f"{page.url}: no way to {wanted} by keys: {said}")
+
+
+async def _keys_alone_are_enough(page: Page, served: Served) -> None:
+    await page.goto(served.origin + "/cameras")
+    await _tab_to(page, MN("Skip to the content"))
+    await page.keyboard.press("Enter")
+    await _tab_to(page, "q")
+    await page.keyboard.type("DK-0003")
+    await page.keyboard.press("Enter")
+    await page.wait_for_url("**/cameras?q=DK-0003*")
+    await expect(page.locator("tr[data-id]")).to_have_count(1)
+    await page.goto(f"{served.origin}/desk/incidents/{served.city.incident}")
+    await _tab_to(page, MN("Acknowledge"))
+    await page.keyboard.press("Enter")
+    await expect(page.locator(".case-banner")).to_contain_text(MN("incident acknowledged"))
+    await page.goto(served.origin + "/home")
+    await _tab_to(page, MN("We are safe"))
+    await page.keyboard.press("Enter")
+    await expect(page.locator(".said").first).to_be_visible()
+
+
+async def _answer_in_an_old_browser(browser: Browser, served: Served) -> None:
+    context = await browser.new_context(
+        java_script_enabled=False, viewport={"width": 240, "height": 320}
+    )
+    page: Page = await context.new_page()
+
+    async def old(route: Route) -> None:
+        style = (await (await route.fetch()).text()).replace("display: grid", "display: block")
+        style = re.sub(r"display: (inline-)?flex", "display: block", style)
+        style = re.sub(r"[a-z-]+: [^;{}]*(?:var|color-mix|min|max)\([^;{}]*;", "", style)
+        await route.fulfill(body=style, content_type="text/css")
+
+    await page.route("**/*.css", old)
+    await page.goto(served.origin + served.city.answer)
+    await page.screenshot(path=SCREENSHOTS / "answer-old-browser.png", full_page=True)
+    await page.locator("main button").click()
+    await page.wait_for_load_state("load")
+    await expect(page.locator("main")).to_contain_text(MN("Somebody has answered. Thank you."))
+    call = await page.locator("a[href='tel:101']").bounding_box()
+    assert call and call["x"] >= 0 and call["x"] + call["width"] <= 240 and call["height"] >= 44
+    await context.close()
 
 
 #: Where the middle of the ground that is cut lies on the screen.
@@ -103,6 +168,12 @@ async def _a_click_on_the_map_says_who_hangs_there(page: Page, served: Served) -
     await page.wait_for_url("**/fibre?element=*T-2")
     assert await page.locator(".panel .lines a").count() == 8
     await page.screenshot(path=SCREENSHOTS / "fibre-impact.png", full_page=True)
+
+
+async def test_an_old_browser_answers(tmp_path: Path) -> None:
+    """No script, no grid, no flex, no custom properties: the page behind a message's link."""
+    async with _city(tmp_path) as (served, browser):
+        await _answer_in_an_old_browser(browser, served)
 
 
 @pytest.mark.soak
