@@ -16,6 +16,7 @@ from alerts.dryrun import PolicyError
 from alerts.settings import SettingsError as AlertSettingsError
 from alerts.settings import load_settings as load_alert_settings
 from edge.wire.clock import clock_from_text
+from edge.wire.memory import keep_what_is_loaded
 from gateway.settings import SettingsError, load_settings
 from registry.accounts.breached import BreachListError
 from registry.db import DatabaseUnavailable, SchemaError
@@ -66,6 +67,7 @@ def serve(
     from gateway.serve import serve as run
 
     def started(what: Started) -> None:
+        keep_what_is_loaded()
         typer.echo(f"utaa gateway: {what.url}")
         if what.setup_code:
             typer.echo(

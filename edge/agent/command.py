@@ -18,6 +18,7 @@ from edge.agent.agent import Agent, run_until_signalled
 from edge.settings import EdgeSettings, SettingsError, load_settings
 from edge.spool import DataFolder, FolderInUse, SpoolDamaged, SpoolFailed, SpoolFull
 from edge.wire.clock import clock_from_text
+from edge.wire.memory import keep_what_is_loaded
 
 CLOCK_VARIABLE = "UTAA_CLOCK"
 
@@ -72,6 +73,7 @@ def serve(settings: EdgeSettings, clock: Any) -> None:
         fail(f"sources: {error}", 2)
     except (OSError, sqlite3.Error) as error:
         fail(f"cannot start in {folder.path}: {error}", 3)
+    keep_what_is_loaded()
     try:
         run_until_signalled(agent)
     except Exception as error:

@@ -167,7 +167,7 @@ class Sounding:
 
     def is_due(self, now_us: int) -> bool:
         """Whether ``orders`` may have anything to say."""
-        if not self._connected:
+        if not self._connected or self.sirens.idle:
             return False
         wake_us = None if self.stirred else self.wake_us
         return self.stirred or (wake_us is not None and wake_us <= now_us)

@@ -88,6 +88,14 @@ class Sirens:
         return any(told.answer_by_us is not None for told in self._told.values())
 
     @property
+    def idle(self) -> bool:
+        """There is nothing that could be told, silenced or judged: this site has no outputs."""
+        return not (
+            self._targets or self._gone or self._queue or self._silenced or self._verdicts
+            or self._tested
+        )  # fmt: skip
+
+    @property
     def wake_us(self) -> int | None:
         """When ``orders`` is to be asked again although nothing happened."""
         if not self._told and not self._silenced:
@@ -183,9 +191,6 @@ class Sirens:
 
     def orders(self, active: Iterable[Alarm], now_us: int) -> list[Order]:
         """What is to be told now."""
-        if not (self._targets or self._gone or self._queue or self._silenced):
-            self._sounding_for = frozenset()
-            return []
         loud = {alarm.id: alarm for alarm in active if alarm.kind in SOUNDING_KINDS and not alarm.test}
         self._silenced = {
             alarm: until_us
