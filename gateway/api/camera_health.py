@@ -19,11 +19,13 @@ from gateway.api.common import (
     page_of,
     within,
 )
+from gateway.api.records import act_of
 from gateway.api.router import api_router
 from gateway.cameras import reading
 from gateway.cameras.models import CameraEvidence, CameraHealth
 from gateway.door import Asker, allow, need, rooms
 from gateway.problems import documented
+from registry.acts import record
 
 router = api_router("/camera-health", tags=["camera health"])
 _Reader = Annotated[Asker, Depends(need("camera.health.read", by_object=True))]
@@ -138,9 +140,14 @@ async def get_picture(
     request: Request,
     asker: _Looker,
 ) -> Response:
-    """`picture` was judged, `reference` is a good one of the same light; at most 160 pixels wide."""
+    """`picture` was judged, `reference` is a good one of the same light; at most 160 pixels wide.
+
+    A street with people in it: who looked is recorded.
+    """
     city = rooms(request)
-    async with city.database.read() as session:
+    async with city.database.write() as session:
         allow(asker, "camera.evidence.read", await reading.place_of(session, camera_id))
         jpeg = await reading.picture_of(session, city.keyring, camera_id, evidence_id, which)
+        seen = {"evidence": evidence_id, "which": which}
+        await record(session, act_of(request, asker), "camera.look", "camera", camera_id, after=seen)
     return Response(jpeg, media_type="image/jpeg", headers={"Cache-Control": "private, no-store"})

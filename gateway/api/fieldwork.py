@@ -18,6 +18,7 @@ from gateway.desk import SiteOutOfReach
 from gateway.door import Asker, allow, need, rooms
 from gateway.problems import ProblemError, documented
 from gateway.worklist import Card, cards_of, unit_names, values_of, worklist
+from registry.acts import record
 from registry.fieldwork import commissioning, localpage, trials
 from registry.fieldwork.commissioning import Checks
 from registry.fieldwork.models import FieldPicture, Trial
@@ -349,9 +350,9 @@ async def put_picture(picture_id: Key, request: Request, asker: _Hands) -> None:
     responses={**documented(401, 403, 404, 422), 200: {"content": {"image/jpeg": {}}}},
 )  # fmt: skip
 async def get_picture(picture_id: Key, request: Request, asker: _Hands) -> Response:
-    """Inside the asker's area; before it belongs to a detector only for who took it."""
+    """Inside the asker's area; before it belongs to a detector only for who took it. It is recorded."""
     city = rooms(request)
-    async with city.database.read() as session:
+    async with city.database.write() as session:
         picture = await session.get(FieldPicture, picture_id)
         if picture is None:
             raise NoSuch("picture", picture_id)
@@ -360,6 +361,7 @@ async def get_picture(picture_id: Key, request: Request, asker: _Hands) -> Respo
         elif picture.actor != asker.actor.id:
             raise NoSuch("picture", picture_id)
         content = commissioning.content_of(picture, city.keyring)
+        await record(session, act_of(request, asker), "field.look", "field_picture", picture_id)
     return Response(content, media_type="image/jpeg", headers={"Cache-Control": "private, no-store"})
 
 
