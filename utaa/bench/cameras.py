@@ -40,6 +40,8 @@ async def run_cameras(
     cameras: int, cameras_hd: int, seconds: float, probes: int, faults: int,
 ) -> Report:  # fmt: skip
     """The chosen parts, one after the other."""
+    # the simulated cameras lie on this machine, where no real one may
+    os.environ.setdefault("UTAA_CAMERA_NETWORKS", "127.0.0.0/8")
     report = Report(
         "cameras",
         {"parts": sorted(what), "cameras": cameras, "cameras_1080p": cameras_hd, "seconds": seconds,
