@@ -155,6 +155,7 @@ class Feeder:
         """Until all of them are acknowledged. ``per_s``: readings a second; 0: as fast as that goes."""
         order, sites = self._order, self._order.sites
         self.state.warm = rounds.stop < order.rounds
+        self._took_ms.clear()
         self._print()
         began_s, count, sent = time.monotonic(), len(rounds) * sites, 0
         while sent < count:
