@@ -48,8 +48,12 @@ async def line(process: asyncio.subprocess.Process) -> str:
 
 async def failure(**environment: str) -> tuple[int, str]:
     process = await start(**environment)
-    async with asyncio.timeout(_START_S):
-        _, stderr = await process.communicate()
+    try:
+        async with asyncio.timeout(_START_S):
+            _, stderr = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
     assert process.returncode is not None
     return process.returncode, stderr.decode()
 
