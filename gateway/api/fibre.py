@@ -7,11 +7,11 @@ import json
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
-from fastapi import Depends, Query, Request, Response
+from fastapi import Depends, Header, Query, Request, Response
 from pydantic import BaseModel, Field
 from sqlalchemy import select
 
-from gateway.api.common import Wanted, at
+from gateway.api.common import Wanted, at, set_etag
 from gateway.api.router import api_router
 from gateway.door import Asker, need, rooms
 from gateway.problems import FieldError, ProblemError, documented
@@ -19,7 +19,13 @@ from registry.fibre import answers, geojson, whole
 from registry.fibre.budget import shipped_losses
 from registry.fibre.models import FibreAnomaly, FibreOutage
 from registry.fibre.operations import AnyOperation, ChangesRefused, operations_of
-from registry.fibre.services import Compiled, PlantKeeper, set_loss
+from registry.fibre.services import (
+    ChangedMeanwhile,
+    Compiled,
+    PlantKeeper,
+    changes_after,
+    set_loss,
+)
 from registry.fibre.sor import SorError
 from registry.fibre.values import PlantError
 from registry.printing.typeset import pdf
@@ -27,6 +33,10 @@ from registry.printing.typeset import pdf
 router = api_router("/fibre", tags=["fibre"])
 _Reader = Annotated[Asker, Depends(need("fibre.read"))]
 _Writer = Annotated[Asker, Depends(need("fibre.write"))]
+_Read = Annotated[
+    str | None,
+    Header(alias="If-Match", description="the plant's ETag that you read; 412 once it is another"),
+]
 Key = Annotated[str, Query(min_length=5, max_length=140, pattern=r"^[^\x00]+$", examples=["C12/47/A"])]
 Name = Annotated[str, Query(min_length=1, max_length=140, pattern=r"^[^\x00]+$")]
 Elements = Annotated[
@@ -97,33 +107,63 @@ class ChangesOut(BaseModel):
 
 @router.post(
     "/changes", response_model=ChangesOut, summary="Change the plant",
-    responses=documented(401, 403, 422),
+    responses=documented(401, 403, 412, 422),
 )  # fmt: skip
-async def post_changes(body: ChangesIn, request: Request, asker: _Writer) -> ChangesOut:
+async def post_changes(
+    body: ChangesIn, request: Request, response: Response, asker: _Writer, if_match: _Read = None
+) -> ChangesOut:
     """`do` names the operation: node, route, cable, equipment, joint, part, endpoint, …"""
     try:
-        return await _take(request, asker, operations_of(body.operations), body.dry_run, [])
+        operations = operations_of(body.operations)
+        done = await _take(request, asker, operations, body.dry_run, [], if_match)
     except ChangesRefused as error:
         raise _changes(error) from None
+    set_etag(response, f'"{done.version}"')
+    return done
+
+
+def _versions(if_match: str | None) -> list[int] | None:
+    """The plant's versions that somebody read; None: whichever it is. What is none matches none."""
+    tags = [tag.strip().strip('"') for tag in if_match.split(",")] if if_match is not None else ["*"]
+    if "*" in tags:
+        return None
+    return [int(tag) if tag.isascii() and tag.isdecimal() and len(tag) < 16 else -1 for tag in tags]
 
 
 async def _take(
-    request: Request, asker: Asker, operations: list[AnyOperation], dry_run: bool, notes: list[str]
+    request: Request, asker: Asker, operations: list[AnyOperation], dry_run: bool, notes: list[str],
+    if_match: str | None,
 ) -> ChangesOut:  # fmt: skip
-    city = rooms(request)
-    done = await keeper_of(request).change(
-        city.database, operations, actor=asker.actor, origin=asker.origin,
-        now_us=city.clock.now_us(), dry_run=dry_run,
-    )  # fmt: skip
+    city, read_at = rooms(request), _versions(if_match)
+    try:
+        done = await keeper_of(request).change(
+            city.database, operations, actor=asker.actor, origin=asker.origin,
+            now_us=city.clock.now_us(), dry_run=dry_run, read_at=read_at,
+        )  # fmt: skip
+    except ChangedMeanwhile as error:
+        seen = max(read_at or [0])
+        async with city.database.read() as session:
+            others = await changes_after(session, seen, error.version)
+        told = [
+            {"at": at(one.at_us), "actor": one.actor, "changes": [list(what) for what in one.what]}
+            for one in others
+        ]
+        raise ProblemError(
+            412, "changed-meanwhile", "Somebody changed the plant meanwhile",
+            "look at what the others did, and send your change with the new ETag",
+            headers={"ETag": f'"{error.version}"'},
+            more={"seen": {"version": seen}, "current": {"version": error.version, "others": told},
+                  "yours": {"operations": len(operations)}},
+        ) from None  # fmt: skip
     return ChangesOut(taken=len(operations), dry_run=dry_run, version=done.version, notes=notes[:500])
 
 
 @router.post(
     "/imports/{format}", response_model=ChangesOut, summary="Import a file",
-    responses=documented(401, 403, 413, 422),
+    responses=documented(401, 403, 412, 413, 422),
 )  # fmt: skip
 async def post_import(
-    format: Format, request: Request, asker: _Writer, dry_run: bool = True
+    format: Format, request: Request, asker: _Writer, dry_run: bool = True, if_match: _Read = None
 ) -> ChangesOut:
     """The file as the body. What is there already stays; `dry_run` first, which is the default."""
     content = await request.body()
@@ -132,7 +172,7 @@ async def post_import(
         said, notes = await asyncio.to_thread(_read, format, content, kept)
         if not said:
             return ChangesOut(taken=0, dry_run=dry_run, version=kept.version, notes=notes[:500])
-        return await _take(request, asker, operations_of(said), dry_run, notes)
+        return await _take(request, asker, operations_of(said), dry_run, notes, if_match)
     except ChangesRefused as error:
         raise _changes(error) from None
 
@@ -152,7 +192,7 @@ async def get_export(format: Format, request: Request, asker: _Reader) -> Respon
     """GeoJSON and XLSX can be imported again; Open Fibre Data Standard 0.3 has no strands."""
     kept = await current(request)
     content = await asyncio.to_thread(_export, format, kept)
-    return Response(content, media_type=_TYPES[format])
+    return Response(content, media_type=_TYPES[format], headers={"ETag": f'"{kept.version}"'})
 
 
 def _export(format: Format, kept: Compiled) -> bytes:
@@ -363,7 +403,8 @@ async def put_loss(
 
 
 @router.get("/summary", summary="How much there is", responses=documented(401, 403))
-async def get_summary(request: Request, asker: _Reader) -> dict[str, Any]:
-    """Counts, and the plant's version."""
+async def get_summary(request: Request, response: Response, asker: _Reader) -> dict[str, Any]:
+    """Counts, and the plant's version, which is its ETag."""
     kept = await current(request)
+    set_etag(response, f'"{kept.version}"')
     return asdict(answers.summary(kept))

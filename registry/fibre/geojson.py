@@ -12,15 +12,16 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from registry.fibre.geometry import line_length_m
+from registry.fibre.ofds_rules import SCHEMA, broken_rules
 from registry.fibre.operations import ChangesRefused, Problem
-from registry.fibre.plant import Plant
+from registry.fibre.plant import Plant, Route
+from registry.fibre.standing import LAYERS, operation_of, points
 from registry.fibre.values import INSTALLS, NODE_KINDS
 
 #: Files of a city of 70,000 cameras are about 60 MB; they come in parts.
 MAX_FILE_BYTES: Final = 16 << 20
 #: A length in a file may differ from its line's by this share before it is told.
 LENGTH_DIFFERS: Final = 0.05
-_OFDS: Final = "https://raw.githubusercontent.com/Open-Telecoms-Data/open-fibre-data-standard/0__3__0"
 #: Our words in the standard's lists; that of nodes is open, so buildings, poles and manholes stay.
 _NODE_TYPE: Final = {
     "building": "building", "pop": "pop", "pole": "pole", "manhole": "manhole",
@@ -30,11 +31,20 @@ _DEPLOYMENT: Final = {
     "trenched": "belowGround", "ducted": "belowGround", "aerial": "aboveGround", "wall": "aboveGround",
     "indoor": "aboveGround",
 }  # fmt: skip
+#: Their word for a span by the cables in it: the first that fits.
+_SPAN_STATUS: Final = {
+    "operational": {"built", "accepted", "active", "damaged"}, "planned": {"planned"},
+    "decommissioned": {"removed"},
+}  # fmt: skip
 
 
 def features(plant: Plant) -> dict[str, Any]:
-    """Nodes, routes, cables and joints as one GeoJSON FeatureCollection."""
-    return {"type": "FeatureCollection", "features": [*_nodes(plant), *_routes(plant), *_cables(plant)]}
+    """Nodes, routes, cables, and what stands and is joined at nodes, as one FeatureCollection."""
+    drawn = [*_nodes(plant), *_routes(plant), *_cables(plant)]
+    stands = (
+        _feature({"type": "Point", "coordinates": list(place)}, **said) for place, said in points(plant)
+    )
+    return {"type": "FeatureCollection", "features": [*drawn, *stands]}
 
 
 def _feature(geometry: dict[str, Any], **properties: Any) -> dict[str, Any]:
@@ -53,7 +63,8 @@ def _routes(plant: Plant) -> Iterator[dict[str, Any]]:
         line = {"type": "LineString", "coordinates": [list(point) for point in now.line]}
         yield _feature(
             line, layer="route", id=route.id, a=route.a, b=route.b, install=now.install,
-            trench=now.trench, duct=now.duct, length_m=round(now.length_m, 1),
+            trench=now.trench, duct=now.duct, contractor=now.contractor,
+            length_m=round(now.length_m, 1),
         )  # fmt: skip
 
 
@@ -64,8 +75,8 @@ def _cables(plant: Plant) -> Iterator[dict[str, Any]]:
             line, layer="cable", id=cable.id, type=cable.type.id, tubes=cable.type.tubes,
             strands_per_tube=cable.type.strands_per_tube, scheme=cable.type.scheme,
             helix=cable.type.helix, a=cable.a, b=cable.b, routes=list(cable.routes),
-            status=cable.status, provider=cable.provider, sheath_m=round(cable.sheath_m, 1),
-            length_m=round(cable.geographic_m, 1),
+            status=cable.status, provider=cable.provider, sheath_m=cable.sheath_m,
+            optical_m=cable.optical_m, length_m=round(cable.geographic_m, 1),
         )  # fmt: skip
 
 
@@ -79,7 +90,7 @@ def read_features(content: bytes, plant: Plant) -> tuple[list[dict[str, Any]], l
     if not isinstance(listed, list):
         raise ChangesRefused([Problem(0, "bad_form", "expected a FeatureCollection")])
     operations, notes, problems = list[dict[str, Any]](), list[str](), list[Problem]()
-    order = {"node": 0, "route": 1, "cable": 2}
+    order = {name: rank for rank, name in enumerate((*_READERS, *LAYERS))}
     rows: list[tuple[int, int, dict[str, Any], Any]] = []
     for place, feature in enumerate(listed):
         layer, properties, geometry = _parts(feature)
@@ -90,7 +101,12 @@ def read_features(content: bytes, plant: Plant) -> tuple[list[dict[str, Any]], l
     known_types = set(plant.types)
     for rank, place, properties, coordinates in sorted(rows, key=lambda row: row[:2]):
         try:
-            made = (_node_of, _route_of, _cable_of)[rank](properties, coordinates, plant, known_types)
+            if rank >= len(_READERS):
+                one = operation_of(str(properties["layer"]), properties, plant)
+                operations += [one] if one is not None else []
+                continue
+            read = _READERS[tuple(_READERS)[rank]]
+            made = read(properties, coordinates, plant, known_types)
             told = _length_note(properties, coordinates)
         except (KeyError, TypeError, ValueError, IndexError) as error:
             problems.append(Problem(place, "bad_form", f"feature {place}: {str(error)[:120]}"))
@@ -135,9 +151,8 @@ def _route_of(
 ) -> list[dict[str, Any]]:  # fmt: skip
     if said["id"] in plant.routes:
         return []
-    made = {
-        name: said[name] for name in ("id", "a", "b", "install", "trench", "duct") if said.get(name)
-    }
+    names = ("id", "a", "b", "install", "trench", "duct", "contractor")
+    made = {name: said[name] for name in names if said.get(name)}
     return [{"do": "route", **made, "line": [[float(p[0]), float(p[1])] for p in line]}]
 
 
@@ -153,9 +168,12 @@ def _cable_of(
         made.append(
             {"do": "cable_type", "id": said["type"], **{n: said[n] for n in names if n in said}}
         )
-    own = ("id", "type", "a", "routes", "sheath_m", "status", "provider")
+    own = ("id", "type", "a", "routes", "sheath_m", "optical_m", "status", "provider")
     made.append({"do": "cable", **{name: said[name] for name in own if said.get(name) is not None}})
     return made
+
+
+_READERS: Final = {"node": _node_of, "route": _route_of, "cable": _cable_of}
 
 
 def _length_note(said: dict[str, Any], coordinates: Any) -> list[str]:
@@ -175,39 +193,39 @@ def _length_note(said: dict[str, Any], coordinates: Any) -> list[str]:
 def ofds(plant: Plant, *, name: str, publisher: str, network_id: str | None = None) -> dict[str, Any]:
     """A network package: nodes and spans (our routes), without customers, strands or services."""
     counts = dict.fromkeys(plant.routes, 0)
+    lying: dict[str, set[str]] = {route: set() for route in plant.routes}
     for cable in plant.cables.values():
         for route in cable.routes:
-            counts[route] += cable.type.strands
-    return {
-        "networks": [
+            lying[route].add(cable.status)
+            counts[route] += cable.type.strands if cable.status != "removed" else 0
+    network = {
+        "id": network_id or str(uuid.uuid4()), "name": name, "publisher": {"name": publisher},
+        "links": [{"href": SCHEMA, "rel": "describedby"}],
+        "crs": {
+            "name": "urn:ogc:def:crs:OGC::CRS84", "uri": "http://www.opengis.net/def/crs/OGC/1.3/CRS84",
+        },
+        "nodes": [
             {
-                "id": network_id or str(uuid.uuid4()), "name": name, "publisher": {"name": publisher},
-                "links": [{"href": f"{_OFDS}/schema/network-schema.json", "rel": "describedby"}],
-                "crs": {"name": "urn:ogc:def:crs:OGC::CRS84", "uri": "http://www.opengis.net/def/crs/OGC/1.3/CRS84"},
-                "nodes": [
-                    {
-                        "id": node.id, "name": node.id, "type": [_NODE_TYPE[node.kind]],
-                        "location": {"type": "Point", "coordinates": list(node.point)},
-                    }
-                    for node in plant.nodes.values()
-                ],
-                "spans": [
-                    {
-                        "id": route.id, "name": route.id, "start": route.a,
-                        "end": route.b, "status": "operational",
-                        "route": {
-                            "type": "LineString",
-                            "coordinates": [list(point) for point in route.now.line],
-                        },
-                        "transmissionMedium": ["fibre"],
-                        "deployment": [_DEPLOYMENT[route.now.install]],
-                        "fibreCount": counts[route.id],
-                        "fibreLength": round(route.now.length_m / 1000, 4),
-                    }
-                    for route in plant.routes.values()
-                ],
+                "id": node.id, "name": node.id, "type": [_NODE_TYPE[node.kind]],
+                "location": {"type": "Point", "coordinates": list(node.point)},
             }
-        ]
+            for node in plant.nodes.values()
+        ],
+        "spans": [_span(route, lying[route.id], counts[route.id]) for route in plant.routes.values()],
+    }  # fmt: skip
+    return {"networks": [{name: value for name, value in network.items() if value != []}]}
+
+
+def _span(route: Route, cables: set[str], strands: int) -> dict[str, Any]:
+    now = route.now
+    states = [theirs for theirs, ours in _SPAN_STATUS.items() if not ours.isdisjoint(cables)]
+    return {
+        "id": route.id, "name": route.id, "start": route.a, "end": route.b,
+        **({"status": states[0]} if states else {}),  # a route without a cable has none
+        "route": {"type": "LineString", "coordinates": [list(point) for point in now.line]},
+        "transmissionMedium": ["fibre"],
+        "deployment": [_DEPLOYMENT[now.install]], "deploymentDetails": {"description": now.install},
+        "fibreCount": strands, "fibreLength": round(now.length_m / 1000, 4),
     }  # fmt: skip
 
 
@@ -221,7 +239,8 @@ def read_ofds(content: bytes, plant: Plant) -> tuple[list[dict[str, Any]], list[
     if not isinstance(networks, list):
         raise ChangesRefused([Problem(0, "bad_form", "expected a package with networks")])
     kinds = {theirs: ours for ours, theirs in _NODE_TYPE.items()}
-    operations, notes, problems = list[dict[str, Any]](), list[str](), list[Problem]()
+    operations, problems = list[dict[str, Any]](), list[Problem]()
+    notes = [f"not as the standard says: {broken}" for broken in broken_rules(said)]
     place = 0
     for network in networks:
         for kind in ("nodes", "spans"):
@@ -262,9 +281,10 @@ def _ofds_span(
 ) -> tuple[list[dict[str, Any]], list[str]]:
     if said["id"] in plant.routes:
         return [], []
-    deployment = said.get("deployment", [])
-    install = "aerial" if "aboveGround" in deployment else "ducted"
-    assert install in INSTALLS
+    install = "aerial" if "aboveGround" in said.get("deployment", []) else "ducted"
+    details = said.get("deploymentDetails")
+    if isinstance(details, dict) and details.get("description") in INSTALLS:  # one of our own files
+        install = details["description"]
     line = said.get("route", {}).get("coordinates")
     made: dict[str, Any] = {
         "do": "route", "id": said["id"], "a": _ref(said["start"]), "b": _ref(said["end"]),

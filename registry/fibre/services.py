@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Collection, Sequence
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -41,12 +41,23 @@ from registry.fibre.plant import Plant
 from registry.fibre.store import load_losses, load_plant, plant_version, touch_plant
 from registry.fibre.trace import Anomaly, anomalies
 from registry.fibre.values import PlantError
+from registry.models import AuditEntry
 from registry.rights import Actor
 
 #: More operations than this get one audit entry for all, with their number by kind.
 _AUDITED_EACH: Final = 200
+#: Changes of others that are told to somebody who read an older plant, and steps of each.
+_CHANGES_TOLD: Final = 20
 #: How often a change is begun again because others were faster.
 _TRIES: Final = 5
+
+
+class ChangedMeanwhile(Exception):
+    """The plant is no longer the version that somebody read; ``version`` is what it is now."""
+
+    def __init__(self, version: int) -> None:
+        super().__init__(f"the plant is version {version} now")
+        self.version = version
 
 
 class Compiled:
@@ -93,16 +104,19 @@ class PlantKeeper:
 
     async def change(
         self, database: Database, operations: Sequence[AnyOperation], *, actor: Actor, origin: str,
-        now_us: int, dry_run: bool = False,
+        now_us: int, dry_run: bool = False, read_at: Collection[int] | None = None,
     ) -> Compiled:  # fmt: skip
-        """Take all of them, or none. Raises ``ChangesRefused``.
+        """Take all of them, or none. Raises ``ChangesRefused``, ``ChangedMeanwhile``.
 
+        ``read_at``: versions of the plant on which they were thought out; another one is left as it is.
         They are checked on a plant that is thrown away if they are refused; the transaction only writes
         the rows, unless somebody else has changed the plant meanwhile, then all is done again.
         """
         taken = [named(operation) for operation in operations]
         for _ in range(_TRIES):
             own = await _apart(database)
+            if read_at is not None and own.version not in read_at:
+                raise ChangedMeanwhile(own.version)
             found = await asyncio.to_thread(_checked, own, taken)
             if dry_run:
                 return own
@@ -151,12 +165,13 @@ async def _read_whole(url: str) -> Compiled:
 async def _audit(
     session: AsyncSession, operations: Sequence[AnyOperation], actor: Actor, origin: str, now_us: int
 ) -> None:  # fmt: skip
+    together = new_id()  # one change, however many entries
     if len(operations) <= _AUDITED_EACH:
         for operation in operations:
             await audit.append(
                 session, actor=actor, origin=origin, action=f"fibre.{_tag(operation)}",
                 object_kind="fibre", object_id=operation.at or _tag(operation), now_us=now_us,
-                after=_plain(operation),
+                after=_plain(operation), batch_id=together,
             )  # fmt: skip
         return
     counts: dict[str, Any] = {}
@@ -164,7 +179,7 @@ async def _audit(
         counts[_tag(operation)] = counts.get(_tag(operation), 0) + 1
     await audit.append(
         session, actor=actor, origin=origin, action="fibre.changes", object_kind="fibre",
-        object_id="plant", now_us=now_us, after=counts,
+        object_id="plant", now_us=now_us, after=counts, batch_id=together,
     )  # fmt: skip
 
 
@@ -335,6 +350,31 @@ async def store_anomalies(session: AsyncSession, found: list[Anomaly], now_us: i
     for key, row in known.items():
         if key not in present and row.cleared_us is None:
             row.cleared_us = now_us
+
+
+class Changes(NamedTuple):
+    """One change of the plant: who, when, and what as (action, of what), the first of them."""
+
+    at_us: int
+    actor: str
+    what: list[tuple[str, str]]
+
+
+async def changes_after(session: AsyncSession, seen: int, now: int) -> list[Changes]:
+    """The changes between two versions of the plant as the audit has them, the newest first."""
+    wanted = min(max(now - seen, 0), _CHANGES_TOLD)
+    newest = select(AuditEntry).where(AuditEntry.object_kind == "fibre").order_by(AuditEntry.id.desc())
+    told, last = list[Changes](), ""
+    for entry in await session.scalars(newest.limit(wanted * _AUDITED_EACH)):
+        together = entry.batch_id or str(entry.id)
+        if together != last:
+            if len(told) == wanted:
+                break
+            told.append(Changes(entry.at_us, entry.actor, []))
+            last = together
+        if len(told[-1].what) < _CHANGES_TOLD:
+            told[-1].what.insert(0, (entry.action, entry.object_id))
+    return told
 
 
 async def set_loss(

@@ -16,6 +16,7 @@ import openpyxl
 from registry.fibre.geojson import MAX_FILE_BYTES
 from registry.fibre.operations import MAX_OPERATIONS, ChangesRefused, Problem
 from registry.fibre.plant import Plant
+from registry.fibre.standing import LAYERS, standing, without_none
 
 #: Sheets in the order in which they refer to each other, with their columns.
 SHEETS: Final[dict[str, tuple[str, ...]]] = {
@@ -23,12 +24,7 @@ SHEETS: Final[dict[str, tuple[str, ...]]] = {
     "route": ("id", "a", "b", "install", "trench", "duct", "contractor", "line"),
     "cable_type": ("id", "tubes", "strands_per_tube", "scheme", "helix", "maker"),
     "cable": ("id", "type", "a", "routes", "sheath_m", "optical_m", "status", "provider"),
-    "equipment": ("id", "node", "kind", "ports", "provider"),
-    "tray": ("id", "node", "capacity"),
-    "joint": ("id", "kind", "a", "b", "tray", "loss_db", "length_m"),
-    "slack": ("cable", "node", "length_m"),
-    "strand": ("cable", "number", "state"),
-    "endpoint": ("kind", "ref", "equipment", "criticality"),
+    **LAYERS,
 }
 _JSON: Final = ("line", "routes")
 _NUMBERS: Final = ("tubes", "strands_per_tube", "ports", "capacity", "number", "criticality")
@@ -47,7 +43,7 @@ def operations_from(plant: Plant) -> Iterator[dict[str, Any]]:
             "trench": now.trench, "duct": now.duct, "contractor": now.contractor,
             "line": [list(point) for point in now.line],
         }  # fmt: skip
-        yield _without_none(said)
+        yield without_none(said)
     for made in plant.types.values():
         yield {
             "do": "cable_type", "id": made.id, "tubes": made.tubes,
@@ -60,43 +56,8 @@ def operations_from(plant: Plant) -> Iterator[dict[str, Any]]:
             "routes": list(cable.routes), "sheath_m": cable.sheath_m, "optical_m": cable.optical_m,
             "status": cable.status, "provider": cable.provider,
         }  # fmt: skip
-        yield _without_none(said)
-    yield from _what_stands(plant)
-
-
-def _what_stands(plant: Plant) -> Iterator[dict[str, Any]]:
-    for held in plant.equipment.values():
-        said = {
-            "do": "equipment",
-            "id": held.id,
-            "node": held.node,
-            "kind": held.kind,
-            "ports": held.ports,
-        }
-        yield _without_none({**said, "provider": held.provider})
-    for tray in plant.trays.values():
-        yield {"do": "tray", "id": tray.id, "node": tray.node, "capacity": tray.capacity}
-    for joint in plant.joints():
-        a, b = joint.ends
-        said = {
-            "do": "joint", "id": joint.id, "kind": joint.kind, "a": plant.key(a), "b": plant.key(b),
-            "tray": joint.tray, "loss_db": joint.loss_db, "length_m": joint.length_m,
-        }  # fmt: skip
-        yield _without_none(said)
-    for slack in plant.slack:
-        yield {"do": "slack", "cable": slack.cable, "node": slack.node, "length_m": slack.length_m}
-    for piece, state in plant.said.items():
-        owner, number = plant.piece(piece)
-        yield {"do": "strand", "cable": owner.id, "number": number, "state": state}
-    for each in plant.endpoints:
-        yield {
-            "do": "endpoint", "kind": each.kind, "ref": each.ref, "equipment": each.equipment,
-            "criticality": each.criticality,
-        }  # fmt: skip
-
-
-def _without_none(said: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in said.items() if value is not None}
+        yield without_none(said)
+    yield from standing(plant)
 
 
 def workbook(plant: Plant) -> bytes:

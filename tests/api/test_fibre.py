@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
-from registry.fibre.geojson import read_features, read_ofds
+from registry.fibre.geojson import ofds, read_features, read_ofds
+from registry.fibre.ofds_rules import broken_rules
 from registry.fibre.operations import check_all, operations_of
 from registry.fibre.plant import Plant
 from registry.fibre.whole import operations_from, read_workbook
@@ -101,14 +102,96 @@ def _check_copy(format: str, content: bytes) -> None:
     assert {r: each.now.length_m for r, each in city.routes.items()} == pytest.approx(
         {r: each.now.length_m for r, each in own.routes.items()}
     )
-    if format != "ofds":
-        assert set(city.cables) == set(own.cables)
-    if format == "xlsx":
-        assert _joints(city) == _joints(own)
+    installs = {route: each.now.install for route, each in own.routes.items()}
+    assert {route: each.now.install for route, each in city.routes.items()} == installs
+    if format == "ofds":
+        assert broken_rules(json.loads(content)) == []
+    else:
+        assert list(_whole(city)) == list(_whole(own))
 
 
-def _joints(plant: Plant) -> list[tuple[str, str, str]]:
-    return [(o["kind"], o["a"], o["b"]) for o in operations_from(plant) if o["do"] == "joint"]
+def _whole(plant: Plant) -> Iterator[dict[str, Any]]:
+    """Everything but the makers of cables, which a map layer does not have, and names made up."""
+    for said in operations_from(plant):
+        made_up = {"id": ""} if said["do"] == "joint" else {}
+        rounded = {k: round(v, 6) if isinstance(v, float) else v for k, v in said.items()}
+        yield {**rounded, "maker": "", **made_up}
+
+
+def _package() -> dict[str, Any]:
+    plant = Plant()
+    check_all(plant, operations_of(demo_fibre.operations()))
+    return ofds(plant, name="Дархан", publisher="Utaa")
+
+
+@pytest.mark.parametrize(
+    ("at", "value", "rule"),
+    [
+        (("id",), "utaa", "networks/0/id: expected a UUID"),
+        (("links",), [], "networks/0/links: empty"),
+        (("links", 0, "rel"), "self", "networks/0/links/0"),
+        (("crs",), {"name": "x"}, "networks/0/crs: expected name and uri"),
+        (("nodes",), [], "networks/0/nodes: empty"),
+        (("nodes", 1, "id"), "POP-1", "networks/0/nodes/1/id: 'POP-1' is used before"),
+        (("nodes", 0, "name"), "", "networks/0/nodes/0/name: empty"),
+        (("nodes", 0, "type"), "pop", "networks/0/nodes/0/type: expected a list"),
+        (("nodes", 0, "location", "type"), "LineString", "nodes/0/location: expected a Point"),
+        (("nodes", 0, "location", "coordinates"), [200, 1], "nodes/0/location/coordinates"),
+        (("spans", 0, "status"), "alive", "networks/0/spans/0/status: expected one of proposed"),
+        (("spans", 0, "end"), "NOWHERE", "networks/0/spans/0/end: expected the id of a node"),
+        (("spans", 0, "deployment"), ["ducted"], "networks/0/spans/0/deployment: expected of above"),
+        (("spans", 0, "fibreCount"), 1.5, "networks/0/spans/0/fibreCount"),
+        (("spans", 0, "route", "coordinates"), [[1, 1]], "networks/0/spans/0/route/coordinates"),
+    ],
+)  # fmt: skip
+def test_each_rule_of_the_fibre_standard_that_is_broken_is_named(
+    at: tuple[Any, ...], value: Any, rule: str
+) -> None:
+    package = _package()
+    assert broken_rules(package) == []
+    place: Any = package["networks"][0]
+    for step in at[:-1]:
+        place = place[step]
+    place[at[-1]] = value
+    assert any(rule in told for told in broken_rules(package))
+
+
+def test_a_plant_without_anything_is_still_a_package_of_the_standard() -> None:
+    package = ofds(Plant(), name="Дархан", publisher="Utaa")
+    assert broken_rules(package) == [] and "nodes" not in package["networks"][0]
+    assert read_ofds(json.dumps(package).encode(), Plant()) == ([], [])
+    assert broken_rules({"networks": []}) and broken_rules(None) and broken_rules({"networks": [1]})
+
+
+async def test_a_change_thought_out_on_an_older_plant_is_shown_what_others_did(door) -> None:
+    async with _built(door) as client:
+        read = (await client.get(f"{URL}/summary")).headers["ETag"]
+        poles = [
+            {"operations": [{"do": "node", "id": name, "kind": "pole", "lon": 106.9, "lat": 47.9}]}
+            for name in ("P-1", "P-2")
+        ]
+        first = await client.post(f"{URL}/changes", json=poles[0], headers={"If-Match": read})
+        assert first.status_code == 200 and first.headers["ETag"] != read
+        late = await client.post(f"{URL}/changes", json=poles[1], headers={"If-Match": read})
+        assert late.status_code == 412 and late.headers["ETag"] == first.headers["ETag"]
+        told = late.json()
+        assert told["current"]["version"] == told["seen"]["version"] + 1
+        (other,) = told["current"]["others"]
+        assert other["changes"] == [["fibre.node", "P-1"]]
+        file = await client.post(
+            f"{URL}/imports/geojson", headers={"If-Match": read},
+            content=json.dumps({"features": [_pole("P-2")]}).encode(),
+        )  # fmt: skip
+        assert file.status_code == 412
+        newest = {"If-Match": late.headers["ETag"]}
+        assert (await client.post(f"{URL}/changes", json=poles[1], headers=newest)).status_code == 200
+        strange = await client.post(f"{URL}/changes", json=poles[1], headers={"If-Match": "x"})
+        assert strange.status_code == 412
+
+
+def _pole(name: str) -> dict[str, Any]:
+    point = {"type": "Point", "coordinates": [106.9, 47.9]}
+    return {"geometry": point, "properties": {"layer": "node", "id": name, "kind": "pole"}}
 
 
 async def test_lengths_that_a_line_contradicts_are_told_and_bad_files_refused(door) -> None:
