@@ -29,6 +29,7 @@ from edge.wire.clock import Clock
 from edge.wire.messages import Command
 from gateway.live import Hub
 from gateway.veil import is_token
+from registry.accounts.emergencies import Emergencies
 from registry.db import Database
 from registry.identity import Identity, Known
 from registry.khur.client import Khur
@@ -42,6 +43,7 @@ from registry.rights import (
     Grant,
     Place,
     Reach,
+    may_somewhere,
     require,
     require_somewhere,
 )
@@ -60,6 +62,8 @@ _HOME: Final = "/home"
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 #: Kinds of forms a page sends, and how many files may be in one.
 _FORMS: Final = {"application/x-www-form-urlencoded": 0, "multipart/form-data": 1}
+#: Emergencies shown above a page; more are listed under /api/v1/emergencies.
+MAX_NOTICES: Final = 5
 #: Fields of the longest form: a screenful of an import's cells.
 MAX_FORM_FIELDS: Final = 5_000
 #: Files of ours that anybody may fetch, served by a mount and not by a route.
@@ -139,7 +143,17 @@ class Need:
             if known is not None:  # a stranger's refusal says nothing of anybody
                 log.warning("door.forbidden", actor=actor.id, action=self.action, method=request.method)
             raise
+        await _notice(request, actor)
         return Asker(actor, origin_of(request), reach, known)
+
+
+async def _notice(request: Request, actor: Actor) -> None:
+    """Whoever watches over rights sees on every page who took a role in an emergency."""
+    wants_page = request.method == "GET" and "text/html" in request.headers.get("Accept", "")
+    if wants_page and may_somewhere(actor, "person.read"):
+        city = rooms(request)
+        running = await Emergencies(city.database, city.clock).newest(running=True)
+        request.state.emergencies = running[:MAX_NOTICES]
 
 
 def need(action: Action, *, by_object: bool = False) -> Need:

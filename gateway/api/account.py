@@ -118,7 +118,8 @@ def emergency_out(found: Emergency) -> EmergencyOut:
     )  # fmt: skip
 
 
-def _current(request: Request) -> str | None:
+def current_session(request: Request) -> str | None:
+    """The short id of the browser's own session."""
     token = session_cookie.given(request)
     return id_of_token(token) if token else None
 
@@ -127,7 +128,7 @@ def _current(request: Request) -> str | None:
 async def list_sessions(request: Request, asker: Own) -> list[SessionOut]:
     """Every browser that is signed in as you."""
     lines = await accounts(request).sessions_of(asker.actor.id)
-    return [session_out(line, _current(request)) for line in lines]
+    return [session_out(line, current_session(request)) for line in lines]
 
 
 @router.delete("/me/sessions/{short_id}", status_code=204, summary="End a session of mine",
@@ -143,7 +144,7 @@ async def delete_session(short_id: ShortId, request: Request, asker: Own) -> Res
 async def delete_sessions(request: Request, asker: Own) -> Response:
     """All browsers but this one have to sign in again."""
     await accounts(request).end_sessions(
-        asker.actor.id, by=asker.actor, origin=asker.origin, keep=_current(request)
+        asker.actor.id, by=asker.actor, origin=asker.origin, keep=current_session(request)
     )
     return Response(status_code=204)
 
@@ -173,7 +174,7 @@ async def post_factor(request: Request, asker: Own) -> EnrolmentOut:
 async def confirm_factor(body: CodeIn, request: Request, response: Response, asker: Own) -> RecoveryOut:
     """The next sign-in asks for a code. This browser's session is renewed, the others end."""
     codes = await factors(request).confirm(asker.actor, body.code, origin=asker.origin)
-    made = await _renewed(request, response, asker)
+    made = await renewed(request, response, asker)
     return RecoveryOut(recovery_codes=codes, csrf=made.csrf)
 
 
@@ -204,7 +205,7 @@ async def post_emergency(body: EmergencyIn, request: Request, asker: Taker) -> E
     return emergency_out(taken)
 
 
-async def _renewed(request: Request, response: Response, asker: Asker) -> SignedIn:
+async def renewed(request: Request, response: Response, asker: Asker) -> SignedIn:
     """Other sessions end; this browser's goes on under a new token."""
     person, token = asker.actor.id, session_cookie.given(request)
     await accounts(request).end_sessions(person, by=asker.actor, origin=asker.origin)

@@ -114,6 +114,7 @@ def page_of(
         csrf=veiled(asker.known.csrf) if asker.known and asker.known.csrf else "",
         plain=plain,
         rooms=[] if plain else rooms_of(asker),
+        emergencies=getattr(request.state, "emergencies", ()),
         here=request.url.path,
         other_language="?" + request.url.include_query_params(lang=other).query,
         vendor=(VENDOR / "made").exists(),

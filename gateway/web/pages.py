@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from gateway.web import answers, codes, desk, home, maps, officer, routes, work
+from gateway.web import account, answers, codes, desk, home, maps, officer, routes, work
 
 
 def routers() -> list[APIRouter]:
@@ -12,6 +12,7 @@ def routers() -> list[APIRouter]:
     return [
         routes.router,
         answers.router,
+        account.router,
         codes.router,
         maps.router,
         *officer.routers(),

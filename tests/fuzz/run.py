@@ -110,6 +110,7 @@ def files(cpu_s_each: float, seed: int, only: str) -> list[Tried]:
         for door in every_door():
             if only in door.name:
                 found.append(Tried(**pool.apply(_child, (door.name, seed, cpu_s_each))))
+                print(f"  {found[-1]}", file=sys.stderr, flush=True)  # a long run shows where it is
     return found
 
 
