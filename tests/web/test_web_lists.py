@@ -27,6 +27,7 @@ _NO_LISTS = {
     "parts.html": "the macros themselves",
     "officer/reports.html": "sums of a report, always there",
     "refused.html": "the fields of one conflict",
+    "account.html": "one's own sessions: the one that looks is always there",
 }
 
 
