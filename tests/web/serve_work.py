@@ -26,12 +26,9 @@ from alerts.policy import DEFAULT_POLICY
 from edge.wire.clock import US_PER_S, SystemClock
 from edge.wire.identity import new_id
 from edge.wire.messages import Alarm, AlarmKind, Command
-from gateway import outside
-from gateway.app import create_app
 from gateway.live import Hub
 from gateway.metrics import Metrics
 from gateway.models import LatestReading
-from gateway.web import pages, routes
 from registry.acts import Act
 from registry.boundaries import enter_shipped_units
 from registry.db import Base, Database
@@ -42,6 +39,7 @@ from registry.models import Detector, Household, RoleGrant
 from registry.rights import CONSOLE
 from registry.sealed import ensure_keyring
 from tests.api.conftest import cheap_passwords
+from tests.built import app_of
 from tests.web.homes import HOME, SITE, UNIT, Levels, fill
 from utaa.servers import find_program
 
@@ -118,7 +116,8 @@ class Field:
 
     async def detector(self, name: str = "d-new") -> Detector:
         async with self.city.database.read() as session:
-            return await session.get_one(Detector, name)
+            found: Detector = await session.get_one(Detector, name)
+            return found
 
 
 async def _enter(database: Database, keyring: Any, now_us: int) -> str:
@@ -190,9 +189,7 @@ async def field_city(folder: Path) -> AsyncIterator[Field]:
         wake_alerts=lambda: None, wake_configs=lambda: None, policy=DEFAULT_POLICY, doors=Doors(),
         data_dir=folder, send_command=take,
     )  # fmt: skip
-    extra = [*pages.routers(), *outside.routers()]
-    app = create_app(city, identity=people, extra=extra)
-    routes.install(app)
+    app = app_of("pages", city, people)
     served = Field(city, app, 0, label, sent)
     await served.connect()
     try:

@@ -94,6 +94,12 @@ async def _fits(page: Page) -> None:
     assert min(heights) >= 44, page.url
 
 
+async def _shoot(page: Page, name: str) -> None:
+    """A picture of every run, to be looked at; a build output."""
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    await page.screenshot(path=SCREENSHOTS / f"work-{name}.png", full_page=True)
+
+
 async def _check_off(page: Page, place: str, photo: Path) -> None:
     """Everything of the checklist."""
     await page.fill("#commission [name=place]", place)
@@ -140,9 +146,13 @@ async def test_a_label_is_read_and_its_detector_commissioned_without_signal(
         page = await phone.new_page()
         await page.goto(f"{city.origin}/work/#waiting")
         await expect(page.locator(".queue li")).to_have_attribute("data-state", "waiting")
-        await page.screenshot(path=tmp_path / "waiting.png")
+        await _shoot(page, "waiting-mn")
         await city.connect()
+        await phone.clear_cookies()  # the session ended meanwhile: the work waits for whoever did it
         await page.click("#send")
+        await expect(page.locator(".told")).to_contain_text(MN("work sign in again"))
+        await sign_in(page, city.origin)
+        await page.goto(f"{city.origin}/work/#waiting")
         await expect(page.locator(".empty")).to_contain_text(MN("work queue empty"))
         assert (await city.detector()).status == "in_service"
         assert (await city.detector()).place == "гал тогоо"
@@ -191,6 +201,7 @@ async def test_a_conflict_is_shown_and_chosen(city: Field, tmp_path: Path) -> No
         await expect(shown.locator(".panel").nth(1)).to_contain_text("гал тогоо")
         await _fits(page)
         assert await _serious(page) == []
+        await _shoot(page, "conflict-mn")
         assert (await city.detector()).status == "planned"  # nothing was swallowed
         await shown.get_by_text(MN("work take mine")).click()
         await expect(page.locator(".empty")).to_be_visible()
@@ -218,6 +229,7 @@ async def test_the_test_alarm_is_the_technicians_alone_and_a_real_one_is_not(
         assert await city.alarm("d-new", test=True) == 0  # nobody of the home is told
         await expect(trial).to_have_attribute("data-state", "heard")
         assert await _serious(page) == []
+        await _shoot(page, "test-en")
         assert await city.alarm("d-smoke", test=False) > 0  # and of this one everybody
         await expect(page.locator(".notice-alarm")).to_have_text(
             "A real alarm. The family is being told."

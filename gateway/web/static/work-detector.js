@@ -80,7 +80,7 @@ export const detectorView = (tools, name) => {
       body: { key: store.newKey(), kind, done_us: Date.now() * 1000, ...named(), ...body } };
     try { await store.addAct(act); } catch { told("alarm", w("no room")); return; }
     const before = (await store.acts()).length;
-    await send();
+    const how = await send();
     const left = await store.acts();
     await tools.count();
     if (left.length < before || !left.some((one) => one.body.key === act.body.key)) {
@@ -89,7 +89,7 @@ export const detectorView = (tools, name) => {
     } else {
       const mine = left.find((one) => one.body.key === act.body.key);
       if (mine && mine.state !== "waiting") { location.hash = "#waiting"; return; }
-      told("trouble", w("kept"));
+      if (how === "signed_out") tools.signedOut(); else told("trouble", w("kept"));
     }
     drawForms();
   };

@@ -152,7 +152,7 @@ const side = (title, values) => el("div", { class: "panel" }, el("h3", {}, title
 
 const waitingView = () => {
   const box = el("section", {});
-  const again = async () => { await send(); await draw(); };
+  const again = async () => { const how = await send(); await draw(); if (how === "signed_out") signedOut(); };
   const one = (act, behind) => {
     const other = act.person !== tools.person;
     const kind = other ? "other" : act.state === "waiting" && behind ? "behind" : act.state;
