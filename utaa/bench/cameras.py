@@ -32,6 +32,8 @@ TARGETS: Final = {
 }  # fmt: skip
 #: Good pictures of a camera after some weeks: five first ones, two of each three hours.
 BANK: Final = 21
+#: On a machine that others keep busy too.
+_READY_S: Final = 900
 _FAULTS: Final = ("wrong_password", "unknown_path", "closes", "garbage", "server_error")
 
 
@@ -91,7 +93,10 @@ async def simulated(count: int, *words: str, core: int | None = None) -> AsyncIt
     )  # fmt: skip
     assert process.stdout is not None
     try:
-        ready = json.loads(await asyncio.wait_for(process.stdout.readline(), 300))
+        try:  # films are made first: half a minute of a core for each size with its faults
+            ready = json.loads(await asyncio.wait_for(process.stdout.readline(), _READY_S))
+        except (TimeoutError, ValueError):
+            raise RuntimeError(f"the simulated cameras were not ready within {_READY_S} s") from None
         if core is not None:
             os.sched_setaffinity(process.pid, {core})
         _orders[int(ready["port"])] = process
