@@ -25,7 +25,7 @@ _ENDED_IMPORTS: Final = ("applied", "undone", "partly_undone", "dropped")
 
 #: Tables with something personal and no rule of their own, and why.
 STAYS: Final[dict[str, str]] = {
-    "person": "while they work here; an administrator erases who has left",
+    "person": "login and name say whom the audit means, also after they have left",
     "organisation": "whom to ask there, while the organisation is in the register",
     "audit_entry": "the city answers for what was done; origins go by rule, homes at their wish",
     "emergency_access": "who borrowed a role and why is part of the audit",
