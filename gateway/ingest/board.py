@@ -79,7 +79,7 @@ class LatestBoard:
     def _look_up(self, frame: FrameColumns) -> I64:
         known = self._numbers.setdefault(frame.site, {})
         try:
-            return np.array([known[name] for name in frame.detectors], np.int64)
+            return np.array(list(map(known.__getitem__, frame.detectors)), np.int64)
         except KeyError:
             for name in frame.detectors:
                 if name not in known:

@@ -6,6 +6,8 @@ judging it is the alarms' work. The limits of a quantity are those of ``edge.wir
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 import numpy as np
 import zstandard
@@ -54,14 +56,20 @@ def check_frame(frame: Frame, *, topic_site: str, now_us: int) -> FrameColumns:
 
 def _check_detectors(columns: FrameColumns) -> None:
     if not _believed.get(columns.detectors):
-        for name in columns.detectors:
-            if not 0 < len(name) <= MAX_ID_CHARACTERS or not name.isprintable():
-                raise WireError("inconsistent", f"{name[:80]!r} is no detector id")
+        if not _all_ids(columns.detectors):
+            wrong = next(name for name in columns.detectors if not _all_ids([name]))
+            raise WireError("inconsistent", f"{wrong[:80]!r} is no detector id")
         if len(set(columns.detectors)) != len(columns.detectors):
             raise WireError("inconsistent", "a detector is twice in the frame's table")
         _believed.put(columns.detectors, True)
     if int(np.maximum.reduce(columns.index)) >= len(columns.detectors):
         raise WireError("inconsistent", f"a row names detector {columns.index.max()} of no table")
+
+
+def _all_ids(names: Sequence[str]) -> bool:
+    """Whether all of them may be detector ids."""
+    longest = max(map(len, names), default=0)
+    return all(names) and longest <= MAX_ID_CHARACTERS and all(map(str.isprintable, names))
 
 
 def _check_times(columns: FrameColumns, now_us: int) -> None:

@@ -59,7 +59,11 @@ class Owners:
         detectors: set[str] = set()
         for frame in frames:
             sites.add(frame.site)
-            if self._whole.get(frame.detectors) is None:
+            if self._whole.get(frame.detectors) == frame.site:
+                continue
+            if set(map(self._of.get, frame.detectors)) == {frame.site}:
+                self._whole.put(frame.detectors, frame.site)
+            else:
                 detectors.update(one for one in frame.detectors if one not in self._of)
         await self._learn_sites(sorted(sites - self._sites))
         await self._learn_detectors(sorted(detectors - self._unknown))
