@@ -52,13 +52,17 @@ def test_ctrl_c_ends_the_demo_cleanly_with_its_account(tmp_path: Path) -> None:
             [*COMMAND, "--json", "--keep", "k"], stdout=subprocess.PIPE, stderr=said,
             env=_environment(), text=True, cwd=tmp_path,
         )  # fmt: skip
-        deadline = time.monotonic() + 60 + DEADLINE_S
-        while "the mailbox" not in (tmp_path / "said").read_text():
-            assert process.poll() is None and time.monotonic() < deadline
-            time.sleep(0.1)
-        _sign_in((tmp_path / "said").read_text())
-        process.send_signal(signal.SIGINT)
-        output, _ = process.communicate(timeout=90)
+        try:
+            deadline = time.monotonic() + 60 + DEADLINE_S
+            while "the mailbox" not in (tmp_path / "said").read_text():
+                assert process.poll() is None and time.monotonic() < deadline
+                time.sleep(0.1)
+            _sign_in((tmp_path / "said").read_text())
+            process.send_signal(signal.SIGINT)
+            output, _ = process.communicate(timeout=120)
+        finally:
+            if process.poll() is None:
+                process.kill()
     assert process.returncode == 0, (tmp_path / "said").read_text()
     assert json.loads(output)["lost"] == 0
     assert (tmp_path / "k" / "city").is_dir()
