@@ -15,6 +15,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from alerts import audience, incidents, plan
+from alerts.audience import Person
 from alerts.models import AlarmRecord, Delivery, Incident, Notification
 from alerts.policy import MessageKind, Policy, due
 from alerts.records import insert_first
@@ -136,10 +137,18 @@ async def announce(
 ) -> int:  # fmt: skip
     """Tell the first contact of each household, once, by day; how many are told."""
     people = await audience.first_of_households(session, sorted(households)[:MAX_TOLD])
+    return await announce_to(session, incident, people, message, now_us, policy, values)
+
+
+async def announce_to(
+    session: AsyncSession, incident: Incident, people: Collection[Person], message: MessageKind,
+    now_us: int, policy: Policy, values: dict[str, Any],
+) -> int:  # fmt: skip
+    """Tell these people once, by day, as what can wait; how many are told."""
+    when = due(policy.site, now_us, None)
     notifications, deliveries = plan.rows(
-        incident.id, incident.episode, people, policy.site, 0, message, due(policy.site, now_us, None),
-        now_us, values=values,
-    )  # fmt: skip
+        incident.id, incident.episode, people, policy.site, 0, message, when, now_us, values=values
+    )
     if notifications:
         await session.execute(insert(Notification), notifications)
         await session.execute(insert(Delivery), deliveries)

@@ -33,11 +33,15 @@ MessageKind = Literal[
     "power_cut",
     "fibre_cut",
     "fibre_work",
+    "fibre_work_office",
 ]
 #: What can wait, and what a person may therefore do without: never fire or CO, nor what follows them.
 CAN_WAIT: frozenset[str] = frozenset(
-    {"trouble", "site", "test", "history", "drill", "area_silent", "power_cut", "fibre_work"}
-)
+    {
+        "trouble", "site", "test", "history", "drill", "area_silent", "power_cut", "fibre_work",
+        "fibre_work_office",
+    }
+)  # fmt: skip
 #: Who is told beside the household's own people.
 Others = Literal["neighbours", "khoroo_duty", "desk"]
 #: What must be known of a message before the ladder stops.

@@ -264,7 +264,8 @@ class Contact(Base):
     """Somebody to be told: for a household, in this order; or on duty, then of no household.
 
     ``role``: resident or neighbour of the household; duty, for the administrative unit
-    ``unit_code`` and what lies in it; desk, the city's duty desk (a unit only where it has several).
+    ``unit_code`` and what lies in it; desk, the city's duty desk (a unit only where it has several);
+    organisation, the addresses in an organisation's contact (``alerts.bodies``).
     """
 
     __tablename__ = "contact"

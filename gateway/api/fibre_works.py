@@ -107,12 +107,60 @@ async def post_work(body: WorkIn, request: Request, asker: _Writer) -> WorkOut:
         raise refused(error) from None
 
 
+class OfficeOut(BaseModel):
+    """An organisation behind the work."""
+
+    id: str
+    name: str
+    connection: bool = Field(description="its own connection is cut")
+    services: list[str] = Field(description="services of it that lead through")
+    addresses: list[str] = Field(description="masked; none: it is not told, its contact has none")
+
+
+class AffectedOut(BaseModel):
+    """Who is affected, and who would be told."""
+
+    cameras: int
+    sites: int
+    homes: int
+    homes_told: int
+    organisations: list[OfficeOut]
+
+
+@router.get(
+    "/works/{work_id}/affected", response_model=AffectedOut, summary="Who would be told",
+    responses=documented(401, 403, 404, 422),
+)  # fmt: skip
+async def get_affected(work_id: ObjectId, request: Request, asker: _Announcer) -> AffectedOut:
+    """Before it is announced: nobody is told by looking."""
+    city, kept = rooms(request), await current(request)
+    try:
+        async with city.database.read() as session:
+            work = await session.get(FibreWork, work_id)
+            if work is None:
+                raise NoSuch("work", work_id)
+            found = await works.preview(session, kept, work, city.keyring)
+    except PlantError as error:
+        raise refused(error) from None
+    return AffectedOut(
+        cameras=len(found.affected.of_kind("camera")), sites=len(found.affected.of_kind("site")),
+        homes=found.homes, homes_told=found.homes_told,
+        organisations=[
+            OfficeOut(
+                id=one.id, name=one.name, connection=one.connection, services=one.services,
+                addresses=one.ways,
+            )
+            for one in found.offices
+        ],
+    )  # fmt: skip
+
+
 @router.post(
-    "/works/{work_id}/announce", response_model=WorkOut, summary="Tell the homes it affects",
+    "/works/{work_id}/announce", response_model=WorkOut, summary="Tell whom it affects",
     responses=documented(401, 403, 404, 409, 422),
 )  # fmt: skip
 async def announce(work_id: ObjectId, request: Request, asker: _Announcer) -> WorkOut:
-    """The first contact of each home behind it, by day; its faults will wake nobody."""
+    """The first contact of each home, and organisations, by day; its faults will wake nobody."""
     city, kept = rooms(request), await current(request)
     try:
         async with city.database.write() as session:
@@ -120,6 +168,7 @@ async def announce(work_id: ObjectId, request: Request, asker: _Announcer) -> Wo
             affected, told = await works.announce(
                 session, kept, work, actor=asker.actor,
                 origin=asker.origin, now_us=city.clock.now_us(), policy=city.policy,
+                keyring=city.keyring,
             )  # fmt: skip
             out = _out(work, told=told, cameras=len(affected.of_kind("camera")), homes=affected.homes)
     except PlantError as error:

@@ -8,19 +8,22 @@ from typing import Any, NamedTuple
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from alerts import cuts
+from alerts import audience, bodies, cuts
 from alerts.models import Incident
 from alerts.policy import ULAANBAATAR, Policy
 from edge.wire.clock import datetime_from_us
 from registry import audit
+from registry.fibre.affected import organisations_behind
 from registry.fibre.impact import Impact, impact, risks_of
 from registry.fibre.locate import Section
 from registry.fibre.models import FibreOutage, FibreWork
 from registry.fibre.network import Network
 from registry.fibre.services import Compiled
 from registry.fibre.values import WORK_LIFE, PlantError
+from registry.households import masked
 from registry.models import Household
 from registry.rights import SYSTEM, Actor
+from registry.sealed import Keyring
 
 
 class Running(NamedTuple):
@@ -60,9 +63,12 @@ async def running(session: AsyncSession, now_us: int) -> list[Running]:
 
 async def announce(
     session: AsyncSession, compiled: Compiled, work: FibreWork, *, actor: Actor, origin: str,
-    now_us: int, policy: Policy,
+    now_us: int, policy: Policy, keyring: Keyring | None = None,
 ) -> tuple[Impact, int]:  # fmt: skip
-    """Tell the affected homes; who is affected, and how many are told. Raises ``PlantError``."""
+    """Tell the affected homes, and with the keys organisations; who is affected, how many are told.
+
+    Raises ``PlantError``.
+    """
     _step(work, "announced")
     affected = impact(compiled.network, work.elements)
     homes = await _households(session, affected.of_kind("site"))
@@ -76,12 +82,56 @@ async def announce(
     )  # fmt: skip
     values = {**said, "hours": hours_text(work.starts_us, work.ends_us)}
     told = await cuts.announce(session, incident, homes, "fibre_work", now_us, policy, values)
+    if keyring is not None:
+        behind = await organisations_behind(session, compiled.network, work.elements, affected)
+        offices = await bodies.people(session, keyring, [one.organisation for one in behind], now_us)
+        told += await cuts.announce_to(
+            session, incident, offices, "fibre_work_office", now_us, policy, values
+        )
+        said["organisations"] = len(behind)
     work.announced_us = now_us
     await audit.append(
         session, actor=actor, origin=origin, action="fibre.work_announce", object_kind="fibre_work",
         object_id=work.id, now_us=now_us, after={**said, "told": told},
     )  # fmt: skip
     return affected, told
+
+
+class Office(NamedTuple):
+    """An organisation that work affects; ``ways``: its masked addresses, without any it is not told."""
+
+    id: str
+    name: str
+    connection: bool
+    services: list[str]
+    ways: list[str]
+
+
+class Preview(NamedTuple):
+    """Who is affected, and who would be told if it were announced now."""
+
+    affected: Impact
+    homes: int
+    homes_told: int
+    offices: list[Office]
+
+
+async def preview(
+    session: AsyncSession, compiled: Compiled, work: FibreWork, keyring: Keyring
+) -> Preview:
+    """What ``announce`` would do; nothing is written. Raises ``PlantError``."""
+    affected = impact(compiled.network, work.elements)
+    homes = await _households(session, affected.of_kind("site"))
+    people = await audience.first_of_households(session, homes[: cuts.MAX_TOLD])
+    behind = await organisations_behind(session, compiled.network, work.elements, affected)
+    offices = [
+        Office(
+            one.organisation.id, one.organisation.name, one.connection, one.services,
+            [masked("email", way) for way in bodies.addresses_of(keyring, one.organisation)],
+        )
+        for one in behind
+    ]  # fmt: skip
+    return Preview(affected, len(homes), len(people), offices)
 
 
 async def finish(

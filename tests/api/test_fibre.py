@@ -8,7 +8,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
+from alerts.models import Delivery, Notification
 from registry.fibre.geojson import ofds, read_features, read_ofds
 from registry.fibre.ofds_rules import broken_rules
 from registry.fibre.operations import check_all, operations_of
@@ -267,3 +269,46 @@ async def test_work_is_planned_announced_and_ended_by_those_who_may(door) -> Non
         assert (told["status"], told["cameras"], told["told"]) == ("announced", 8, 0)
         assert (await client.post(f"{URL}/works/{work['id']}/announce")).status_code == 409
         assert (await client.post(f"{URL}/works/{work['id']}/cancel")).json()["status"] == "cancelled"
+
+
+async def test_organisations_whose_services_lead_through_are_shown_and_then_told(door, city) -> None:
+    async with _built(door) as client:
+        offices = {}
+        for name, contact in (("Сургууль 7", "Захирал, office@example.mn, 99112233"), ("ХХК", "99")):
+            made = await door_post(client, "/organisations", {"name": name, "contact": contact})
+            offices[name] = made["id"]
+        for number, owner in enumerate(offices.values(), 1):
+            service = {
+                "id": f"SV-{number}", "a_end": f"ONU-2-{number}/1/front", "z_end": "OLT/2/front",
+                "wavelength_nm": 1310, "organisation_id": owner,
+            }  # fmt: skip
+            await door_post(client, "/fibre/services", service)
+            step = {"status": "active"}
+            await door_post(client, f"/fibre/services/SV-{number}/status", step)
+        body = {"title": "T-2", "elements": [demo_fibre.TRENCH], "starts_us": 10, "ends_us": 20}
+        work = await door_post(client, "/fibre/works", body)
+        where = f"{URL}/works/{work['id']}"
+        seen = (await client.get(f"{where}/affected")).json()
+        assert (seen["cameras"], seen["homes_told"]) == (8, 0)
+        shown = {one["id"]: (one["services"], one["addresses"]) for one in seen["organisations"]}
+        assert shown == {
+            offices["Сургууль 7"]: (["SV-1"], ["o…@e…"]), offices["ХХК"]: (["SV-2"], []),
+        }  # fmt: skip
+        async with city.database.read() as session:
+            assert (await session.scalars(select(Notification))).all() == []
+        other = await door_post(client, "/fibre/works", {**body, "elements": ["trench:T-1"]})
+        before = (await client.get(f"{URL}/works/{other['id']}/affected")).json()
+        assert {one["id"] for one in before["organisations"]} <= set(offices.values())
+        assert (await client.post(f"{where}/announce")).json()["told"] == 1
+    async with city.database.read() as session:
+        (told,) = (await session.scalars(select(Notification))).all()
+        (way,) = (await session.scalars(select(Delivery))).all()
+    assert (told.message, way.channel, way.state) == ("fibre_work_office", "email", "queued")
+    assert way.priority > 0 and way.first_due_us >= way.queued_us
+
+
+async def door_post(client: Any, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    answer = await client.post(f"https://city.test/api/v1{path}", json=body)
+    assert answer.status_code in (200, 201), answer.text
+    made: dict[str, Any] = answer.json()
+    return made
