@@ -9,6 +9,7 @@ process queue in order of arrival: SQLite itself lets them try again after ever 
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 from typing import Any
@@ -151,5 +152,16 @@ def _begin_sqlite(connection: Any) -> None:
 
 
 def _begin_inline(connection: Any) -> None:
-    """The wait for another process's transaction is spent in a thread."""
-    inline_sqlite.in_thread(connection.connection.driver_connection.execute, "BEGIN IMMEDIATE")
+    """At once where the lock is free; the wait for another process's transaction is in a thread."""
+    database = connection.connection.driver_connection
+    database.execute("PRAGMA busy_timeout=0")
+    try:
+        database.execute("BEGIN IMMEDIATE")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+            raise
+    else:
+        return
+    finally:
+        database.execute(f"PRAGMA busy_timeout={int(_BUSY_TIMEOUT_S * 1000)}")
+    inline_sqlite.in_thread(database.execute, "BEGIN IMMEDIATE")

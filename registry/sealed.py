@@ -10,7 +10,6 @@ The key ring comes from a file (one ``id:base64 key`` a line, the first one seal
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
 import os
 import secrets
@@ -99,7 +98,7 @@ class Keyring:
         Keyed by the oldest key, so that it survives a rotation.
         """
         oldest = self._keys[next(reversed(self._keys))]
-        return hmac.new(oldest, f"{purpose}\0{text}".encode(), hashlib.sha256).digest()
+        return hmac.digest(oldest, f"{purpose}\0{text}".encode(), "sha256")
 
 
 def load_keyring(path: Path) -> Keyring:

@@ -30,7 +30,7 @@ from alerts.channels.evidence import scrub
 from alerts.channels.smtp_session import Lost, Refused, Reply, SmtpSession
 from alerts.policy import ULAANBAATAR
 from alerts.settings import SmtpSettings
-from edge.wire.clock import datetime_from_us
+from edge.wire.clock import US_PER_S, datetime_from_us
 
 #: A refused log-in is an operator's work; there is no use in trying each second.
 _AUTH_RETRY_S = 60.0
@@ -197,12 +197,11 @@ def build_mime(message: Message, sender: Address) -> bytes:
     """
     if not is_address(message.address):
         raise ValueError("no e-mail address")
-    sent = datetime_from_us(message.sent_us).astimezone(ULAANBAATAR)
     fields = [
         ("From", _from_header(sender.display_name, sender.addr_spec)),
         ("To", message.address),
         ("Subject", encoded_words(" ".join(message.subject.split()))),
-        ("Date", format_datetime(sent)),
+        ("Date", _date(message.sent_us // US_PER_S)),
         ("Message-ID", f"<{message.delivery_id}@{sender.domain}>"),
         ("Auto-Submitted", "auto-generated"),
         ("Content-Language", message.language),
@@ -226,6 +225,11 @@ def build_mime(message: Message, sender: Address) -> bytes:
     head = "".join(f"{name}: {value}\r\n" for name, value in fields)
     lines = base64.encodebytes(message.body.replace("\n", "\r\n").encode("utf-8"))
     return head.encode("ascii") + b"\r\n" + lines.replace(b"\n", b"\r\n")
+
+
+@lru_cache(maxsize=64)
+def _date(sent_s: int) -> str:
+    return format_datetime(datetime_from_us(sent_s * US_PER_S).astimezone(ULAANBAATAR))
 
 
 @lru_cache(maxsize=8)

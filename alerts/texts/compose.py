@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 import msgspec
 
 from alerts.policy import ULAANBAATAR
 from alerts.texts.catalogue import Catalogue
-from edge.wire.clock import datetime_from_us
+from edge.wire.clock import US_PER_S, datetime_from_us
 
+_US_PER_MIN: Final = 60 * US_PER_S
 #: One SMS in Cyrillic (UCS-2).
 SHORT_LIMIT = 70
 #: Longer addresses are cut in the subject, which phones cut anyway.
@@ -137,4 +139,10 @@ def _shortened(text: str, limit: int) -> str:
 
 def local_time(time_us: int) -> str:
     """``2026-01-31 03:12`` in Ulaanbaatar."""
-    return datetime_from_us(time_us).astimezone(ULAANBAATAR).strftime("%Y-%m-%d %H:%M")
+    return _local_minute(time_us // _US_PER_MIN)
+
+
+@lru_cache(maxsize=256)
+def _local_minute(minute: int) -> str:
+    at = datetime_from_us(minute * _US_PER_MIN)
+    return at.astimezone(ULAANBAATAR).strftime("%Y-%m-%d %H:%M")
