@@ -72,7 +72,7 @@ def _office_type(content: bytes) -> str:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             names = [entry.filename for entry in archive.infolist()[:_MAX_ENTRIES]]
-    except (zipfile.BadZipFile, ValueError, OSError):
+    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError):  # the last: a newer ZIP
         names = []
     if any(name.lower().endswith("vbaproject.bin") for name in names):
         raise FileRefused("expected a document without macros")
