@@ -232,7 +232,7 @@ open();
 sync();
 navigator.storage?.persist?.().catch(() => {});
 if ("serviceWorker" in navigator && window.isSecureContext) {
-  navigator.serviceWorker.register("/work/worker.js", { scope: "/work/" }).then(async (registration) => {
+  navigator.serviceWorker.register("/work-worker.js", { scope: "/work/" }).then(async (registration) => {
     const active = registration.active || await new Promise((done) => {
       const coming = registration.installing || registration.waiting;
       coming.addEventListener("statechange", () => { if (coming.state === "activated") done(coming); });

@@ -47,7 +47,7 @@ async def shell(request: Request, asker: Hands) -> Response:
     )  # fmt: skip
 
 
-@router.get("/work/worker.js")
+@router.get("/work-worker.js")
 async def worker(_: Anybody) -> Response:
     """Browsers ask for it again and again, so that a new one is soon in use."""
     headers = {"Cache-Control": "no-cache"}
