@@ -51,6 +51,8 @@ def test_ctrl_c_ends_the_demo_cleanly_with_its_account(tmp_path: Path) -> None:
         process = subprocess.Popen(
             [*COMMAND, "--json", "--keep", "k"], stdout=subprocess.PIPE, stderr=said,
             env=_environment(), text=True, cwd=tmp_path,
+            # a run in the background of a shell would hand down that Ctrl-C is not heard
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )  # fmt: skip
         try:
             deadline = time.monotonic() + 60 + DEADLINE_S
