@@ -45,7 +45,8 @@ async def test_sirens_and_a_neighbour_sound_within_a_second_although_the_city_is
         await home.box.stop_room("gateway")
         broker = home.box.site_brokers[SITE]
         async with aiomqtt.Client(broker.host, broker.port) as client:
-            took = [await one_fire(heard, client, "smoke-1") for _ in range(FIRES)]
+            # fires of several homes: ten within ten seconds from one detector are a flood
+            took = [await one_fire(heard, client, f"smoke-{n % 8}") for n in range(FIRES)]
             assert max(took) <= PROMISED_S
             await client.publish(detector_topic("smoke-1", "reading"), '{"co_alarm":true}', qos=1)
             await until(lambda: heard.all_are(True), "all sound for CO")
