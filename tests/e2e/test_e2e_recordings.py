@@ -1,6 +1,6 @@
 """The whole path on real input: recordings of fires and kitchens, real servers, real processes.
 
-NIST's four fires and nine kitchens are published by MQTT at 200 times the speed of life; what comes
+NIST's four fires and nine kitchens are published by MQTT at 100 times the speed of life; what comes
 out at the other end are mails, incidents and readings, each looked at through the door users have.
 """
 
@@ -30,7 +30,8 @@ from utaa.onebox import OneBox, Plan
 from utaa.readback import Api, read_back, us_from_text
 from utaa.servers import Influx, Mosquitto
 
-SPEED = 200.0
+#: At this pace a stall of 100 ms is ten seconds of a fire: alarms may clear and come again.
+SPEED = 100.0
 #: A winter night in Ulaanbaatar; simulated time begins here.
 START_S = datetime(2026, 1, 15, 2, 0, tzinfo=UTC).timestamp()
 #: EN 50291-1: 100 ppm must alarm after 10 and within 40 minutes, 300 ppm within 3. Kitchen 6 lies
@@ -216,7 +217,10 @@ def _co_in_kitchen_6_alone(
 
 
 def _each_household_once(city: City, stories: list[dict[str, Any]]) -> None:
-    """One mail of alarm for each household and hazard, to its own address, and none to the silent."""
+    """One mail of alarm for each household and hazard, to its own address, and none to the silent.
+
+    What was over and comes again is told again, once.
+    """
     urgent = [story for story in stories if story["alarm_class"] == "alarm"]
     per_hazard = Counter((story["household_id"], story["hazard"]) for story in urgent)
     assert set(per_hazard.values()) == {1}
@@ -226,9 +230,9 @@ def _each_household_once(city: City, stories: list[dict[str, Any]]) -> None:
         if mail.message["X-Utaa-Message"] in ("fire", "co") and mail.message["X-Utaa-Rung"] == "0"
     )
     assert all(mail.secure for mail in city.smtp.mails)
-    hazards = Counter(story["household_id"] for story in urgent)
-    assert len(hazards) == 5  # four fires and kitchen 6
-    assert sum(mails.values()) == sum(hazards.values())
+    assert len({story["household_id"] for story in urgent}) == 5  # four fires and kitchen 6
+    again = sum(entry["what"] == "opened_again" for story in urgent for entry in story["entries"])
+    assert sum(mails.values()) == len(urgent) + again
     assert sorted(mails) == sorted(
         [f"sdc{run}@example.org" for run in ("02", "05", "07", "10")] + ["kitchen-06@example.org"]
     )
