@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 import shapely
 from rapidfuzz import fuzz, process
-from sqlalchemy import ColumnElement, and_, false, literal, or_, select
+from sqlalchemy import ARRAY, ColumnElement, String, and_, any_, false, literal, or_, select
+from sqlalchemy import text as sql
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -122,6 +123,13 @@ def _detectors_within(reach: Reach) -> ColumnElement[bool]:
     )
 
 
+_IN_THE_LISTS_ORDER: Final = sql(
+    "SELECT set_config('enable_sort', 'off', true), "
+    "set_config('max_parallel_workers_per_gather', '0', true), "
+    "set_config('plan_cache_mode', 'force_custom_plan', true)"
+)
+
+
 async def matching(session: AsyncSession, table: Any, text: str) -> list[ColumnElement[bool]]:
     """The conditions under which a record of the table has every word of the text.
 
@@ -138,10 +146,24 @@ async def matching(session: AsyncSession, table: Any, text: str) -> list[ColumnE
             few = found if few is None else few & found
         else:
             conditions.append(found)
+    is_postgres = session.get_bind().dialect.name == "postgresql"
     if few is not None:
         # a list, not a query inside the query: databases then begin with it
-        conditions.insert(0, table.id.in_(sorted(few)) if few else false())
+        conditions.insert(0, _one_of(table.id, sorted(few), is_postgres=is_postgres))
+    elif is_postgres:
+        # It takes a word in a text for rare, reads the whole table and sorts: this word is in many
+        # records, and the list's own order comes to a pageful of them soon. Ends with the transaction.
+        await session.execute(_IN_THE_LISTS_ORDER)
     return conditions
+
+
+def _one_of(column: Any, ids: list[str], *, is_postgres: bool) -> ColumnElement[bool]:
+    """PostgreSQL takes the list as one value: two thousand cost it a third of a second."""
+    if not ids:
+        return false()
+    if not is_postgres:
+        return cast("ColumnElement[bool]", column.in_(ids))
+    return cast("ColumnElement[bool]", column == any_(literal(ids, ARRAY(String))))
 
 
 def _needed(words: list[str]) -> list[str]:
