@@ -89,7 +89,7 @@ def salvage(untyped: dict[str, Any], kind: type[S]) -> S:
             continue
         try:
             kept[field.name] = msgspec.convert(value, field.type)
-        except (msgspec.ValidationError, OverflowError):
+        except (msgspec.ValidationError, OverflowError, UnicodeEncodeError):  # half a character
             inner = _struct_in(field.type)
             if inner is not None and isinstance(value, dict):
                 kept[field.name] = salvage(value, inner)
