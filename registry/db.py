@@ -76,7 +76,13 @@ class Database:
         options: dict[str, Any] = (
             {"connect_args": {"timeout": _BUSY_TIMEOUT_S}}
             if self.is_sqlite
-            else {"pool_size": pool_size, "max_overflow": pool_size, "pool_pre_ping": True}
+            else {
+                "pool_size": pool_size,
+                "max_overflow": pool_size,
+                "pool_pre_ping": True,
+                # compiling a plan takes a tenth of a second, and no question here takes that long
+                "connect_args": {"server_settings": {"jit": "off"}},
+            }
         )
         self.engine = create_async_engine(self.url, hide_parameters=True, **options)
         if self.is_sqlite:
