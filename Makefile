@@ -26,7 +26,7 @@ servers: ## install the servers that the tests use, from Debian's packages
 	@scripts/servers
 
 test: setup servers check ## everything that must hold before a change lands
-	@$(PYTEST) -n 4 --dist loadfile $(ARGS)
+	@$(PYTEST) -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 soak: setup ## the long runs: hours of load and faults (SOAK_MINUTES, default 60)
 	@UTAA_SOAK_MINUTES=$${SOAK_MINUTES:-60} $(PYTEST) -m soak -n 0 --timeout 0 $(ARGS)
