@@ -175,6 +175,11 @@ async def test_a_push_that_cannot_be_read_shows_something_and_a_failed_answer_sa
         await worker.evaluate(
             "async () => { for (const n of await self.registration.getNotifications()) n.close(); }"
         )
+
+        async def gone() -> bool:
+            return not await worker.evaluate(SHOWN)
+
+        await until(gone, "it is closed: a late close would take the next one away")
         message = {"title": "FIRE!", "incident": "i1", "language": "en", "link": origin + "/a/forged"}
         await deliver(json.dumps(message))
         await _shown(worker)
