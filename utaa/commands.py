@@ -68,7 +68,7 @@ def demo(
     def ready(greeting: Greeting) -> None:
         say(f"the page      {greeting.page}/")
         say(f"sign in       as {greeting.login} with {greeting.password} to acknowledge alarms")
-        say(f"              as {greeting.technician}, same password: work at {greeting.page}/work/")
+        say(f"              as {greeting.technician}, same password: work at {greeting.page}/field/")
         say(f"the mailbox   {greeting.mailbox}")
         say(f"a fire starts within a minute; {_ending(seconds)}")
         if browser or (browser is None and sys.stderr.isatty() and not as_json):

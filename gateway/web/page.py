@@ -52,7 +52,7 @@ class Room:
 NAVIGATION: Final[tuple[Room, ...]] = (
     Room("/", "Now", "incident.read"),
     Room("/desk", "Duty desk", "incident.acknowledge"),
-    Room("/work/", "Field work", "field.work"),
+    Room("/field/", "Field work", "field.work"),
     Room("/cameras", "Cameras", "camera.read"),
     Room("/households", "Homes", "household.read"),
     Room("/works", "Works", "inspection.read"),

@@ -202,7 +202,7 @@ async def field_city(folder: Path) -> AsyncIterator[Field]:
 
 async def sign_in(page: Page, origin: str, language: str = "mn") -> None:
     """The technician, at their worklist."""
-    await page.goto(f"{origin}/signin?lang={language}&next=/work/")
+    await page.goto(f"{origin}/signin?lang={language}&next=/field/")
     await page.fill("input[name=login]", LOGIN)
     await page.fill("input[name=password]", PASSWORD)
     await page.click(".sheet button")
@@ -251,7 +251,7 @@ async def pictures(goal: Path) -> None:
 
                 await sign_in(page, served.origin, language)
                 await shoot("list")
-                await page.goto(f"{served.origin}/work/#d/d-new")
+                await page.goto(f"{served.origin}/field/#d/d-new")
                 await page.wait_for_selector("#commission")
                 await shoot("detector")
                 await page.click("#test-start")

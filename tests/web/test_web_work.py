@@ -119,7 +119,7 @@ async def test_a_label_is_read_and_its_detector_commissioned_without_signal(
         page = await phone.new_page()
         await sign_in(page, city.origin)
         await expect(page.locator(".job-now")).to_contain_text(MN("work reason lost"))
-        await page.wait_for_function("caches.match('/work/').then(Boolean)")
+        await page.wait_for_function("caches.match('/field/').then(Boolean)")
         await page.wait_for_function("caches.match('/static/work-scan.js').then(Boolean)")
         await _fits(page)
         assert await _serious(page) == []
@@ -144,7 +144,7 @@ async def test_a_label_is_read_and_its_detector_commissioned_without_signal(
     assert (await city.detector()).status == "planned"
     async with _phone(tmp_path, city, faults) as phone:  # closed and opened again, still without signal
         page = await phone.new_page()
-        await page.goto(f"{city.origin}/work/#waiting")
+        await page.goto(f"{city.origin}/field/#waiting")
         await expect(page.locator(".queue li")).to_have_attribute("data-state", "waiting")
         await _shoot(page, "waiting-mn")
         await city.connect()
@@ -152,11 +152,11 @@ async def test_a_label_is_read_and_its_detector_commissioned_without_signal(
         await page.click("#send")
         await expect(page.locator(".told")).to_contain_text(MN("work sign in again"))
         await sign_in(page, city.origin)
-        await page.goto(f"{city.origin}/work/#waiting")
+        await page.goto(f"{city.origin}/field/#waiting")
         await expect(page.locator(".empty")).to_contain_text(MN("work queue empty"))
         assert (await city.detector()).status == "in_service"
         assert (await city.detector()).place == "гал тогоо"
-        await page.goto(f"{city.origin}/work/?lang=en#d/d-new")
+        await page.goto(f"{city.origin}/field/?lang=en#d/d-new")
         await expect(page.locator(".spot .state").first).to_have_text("In service")
         assert await _serious(page) == []
 
@@ -215,7 +215,7 @@ async def test_the_test_alarm_is_the_technicians_alone_and_a_real_one_is_not(
     async with _phone(tmp_path, city, faults) as phone:
         page = await phone.new_page()
         await sign_in(page, city.origin, "en")
-        await page.goto(f"{city.origin}/work/#scan")
+        await page.goto(f"{city.origin}/field/#scan")
         await page.fill("#code", city.label[:-1] + ("0" if city.label[-1] != "0" else "1"))
         await page.press("#code", "Enter")
         await expect(page.locator("#scan-problem")).to_have_text("This code is no label of Utaa.")
@@ -243,14 +243,14 @@ async def test_it_stays_on_the_phone_of_whoever_signed_in(city: Field, tmp_path:
     faults: list[str] = []
     async with _phone(tmp_path, city, faults, width=1366) as phone:
         page = await phone.new_page()
-        await page.goto(f"{city.origin}/work")
+        await page.goto(f"{city.origin}/field")
         assert page.url.startswith(f"{city.origin}/signin?next=")
         await sign_in(page, city.origin)
         assert await page.evaluate("indexedDB.databases().then(all => all.length)") == 1
-        await page.wait_for_function("caches.match('/work/').then(Boolean)")
+        await page.wait_for_function("caches.match('/field/').then(Boolean)")
         await page.locator(".doors form button").click()
         await page.wait_for_url("**/signin*")
-        assert not await page.evaluate("caches.match('/work/').then(Boolean)")
+        assert not await page.evaluate("caches.match('/field/').then(Boolean)")
         kept = """new Promise((done) => { const asked = indexedDB.open("utaa-work");
           asked.onsuccess = () => {
             const cards = asked.result.transaction("cards").objectStore("cards");
@@ -263,10 +263,10 @@ async def test_the_first_page_is_small(city: Field) -> None:
     import httpx
 
     async with httpx.AsyncClient(base_url=city.origin, follow_redirects=True) as browser:
-        await browser.post("/signin", data={"login": LOGIN, "password": PASSWORD, "next": "/work/"})
+        await browser.post("/signin", data={"login": LOGIN, "password": PASSWORD, "next": "/field/"})
         scripts = ("work", "work-store", "work-send", "work-scan", "work-detector", "vendor/idb")
         parts = [
-            "/work/", "/static/style.css", "/static/parts.css", "/static/work.css", "/static/icon.svg",
+            "/field/", "/static/style.css", "/static/parts.css", "/static/work.css", "/static/icon.svg",
             *(f"/static/{name}.js" for name in scripts),
         ]  # fmt: skip
         answers = [await browser.get(part) for part in parts]

@@ -2,7 +2,7 @@
 // not within some seconds. What was done is kept by the page itself (work-store.js).
 "use strict";
 const CACHE = "work-1";
-const PAGE = "/work/";
+const PAGE = "/field/";
 const PARTS = [
   "/static/style.css", "/static/parts.css", "/static/work.css", "/static/icon.svg", "/static/work.js",
   "/static/work-store.js", "/static/work-send.js", "/static/work-scan.js", "/static/work-detector.js",

@@ -46,7 +46,7 @@ const told = (kind, text) => {
 };
 const signedOut = () => {
   toast?.remove();
-  toast = el("p", { class: "notice notice-trouble told", role: "status" }, el("a", { class: "button", href: "/signin?next=/work/" }, w("sign in again")));
+  toast = el("p", { class: "notice notice-trouble told", role: "status" }, el("a", { class: "button", href: "/signin?next=/field/" }, w("sign in again")));
   view.before(toast);
 };
 const count = async () => {
@@ -232,7 +232,7 @@ open();
 sync();
 navigator.storage?.persist?.().catch(() => {});
 if ("serviceWorker" in navigator && window.isSecureContext) {
-  navigator.serviceWorker.register("/work-worker.js", { scope: "/work/" }).then(async (registration) => {
+  navigator.serviceWorker.register("/work-worker.js", { scope: "/field/" }).then(async (registration) => {
     const active = registration.active || await new Promise((done) => {
       const coming = registration.installing || registration.waiting;
       coming.addEventListener("statechange", () => { if (coming.state === "activated") done(coming); });

@@ -1,6 +1,6 @@
-"""``/work/``: the one page a technician's phone keeps, and the service worker that keeps it.
+"""``/field/``: the one page a technician's phone keeps, and the service worker that keeps it.
 
-The address ends in a slash: the worker's reach is a beginning of addresses, and ``/work`` would be one
+The address ends in a slash: the worker's reach is a beginning of addresses, and ``/field`` would be one
 of ``/works`` too.
 """
 
@@ -26,13 +26,13 @@ _WORKER: Final = Path(__file__).parents[1] / "static" / "work-worker.js"
 _PREFIX: Final = "work "
 
 
-@router.get("/work")
+@router.get("/field")
 async def to_the_page(request: Request, asker: Anybody) -> Response:
     """Without the slash."""
-    return RedirectResponse("/work/", 303)
+    return RedirectResponse("/field/", 303)
 
 
-@router.get("/work/")
+@router.get("/field/")
 async def shell(request: Request, asker: Hands) -> Response:
     """The page: nothing of anybody's is in it but who looks (an opaque id)."""
     words = words_of(request)
